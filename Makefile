@@ -1,0 +1,60 @@
+# Everything runs in a virtual environment keyed to the requirement files and the Python used:
+# it is made once, and made again only when one of them changes.
+PYTHON ?= python3
+PORT ?= 7071
+
+key = $(shell cat $(1) | $(PYTHON) -c 'import hashlib,sys; print("%d.%d-" % sys.version_info[:2] + hashlib.sha256(sys.stdin.buffer.read()).hexdigest()[:12])')
+RUN_ENV := .venv/run-$(call key,requirements.txt)
+DEV_ENV := .venv/dev-$(call key,requirements.txt requirements-dev.txt)
+
+.PHONY: help run test check format host lock clean
+help:
+	@echo 'make run     the service and a demo API on this machine, with three requests to try'
+	@echo 'make test    the tests'
+	@echo 'make check   lint, types and import contracts'
+	@echo 'make format  put the code into its one format'
+	@echo 'make host    the app in Azure Functions Core Tools (func), for those who have it'
+	@echo 'make lock    requirements.txt anew from requirements.in'
+	@echo 'make clean   remove the environments and caches'
+
+run: $(RUN_ENV)/ready
+	@$(RUN_ENV)/bin/python -m examples.first_light --port $(PORT)
+
+test: $(DEV_ENV)/ready
+	$(DEV_ENV)/bin/python -m pytest -n auto
+
+check: $(DEV_ENV)/ready
+	$(DEV_ENV)/bin/ruff format --check .
+	$(DEV_ENV)/bin/ruff check .
+	$(DEV_ENV)/bin/mypy
+	$(DEV_ENV)/bin/lint-imports
+
+format: $(DEV_ENV)/ready
+	$(DEV_ENV)/bin/ruff format .
+	$(DEV_ENV)/bin/ruff check --fix .
+
+host: $(RUN_ENV)/ready
+	@command -v func >/dev/null || { echo 'Azure Functions Core Tools (func) are not on this machine; make run needs none.' >&2; exit 1; }
+	PATH="$(CURDIR)/$(RUN_ENV)/bin:$$PATH" VIRTUAL_ENV="$(CURDIR)/$(RUN_ENV)" func start --port $(PORT)
+
+lock: $(DEV_ENV)/ready
+	$(DEV_ENV)/bin/python -m pip install --quiet uv==0.13.9
+	$(DEV_ENV)/bin/uv pip compile requirements.in --universal --python-version 3.11 \
+		--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' --quiet --upgrade --output-file requirements.txt
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
+
+# A half-made environment is never taken for a whole one: it gets its name last.
+.venv/run-%/ready: requirements.txt
+	@$(call make_env,requirements.txt)
+.venv/dev-%/ready: requirements.txt requirements-dev.txt
+	@$(call make_env,requirements-dev.txt)
+
+define make_env
+$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; this is %s. Try: make PYTHON=python3.11 ..." % sys.version.split()[0])'
+@echo 'Preparing $(@D) (once) ...'
+@rm -rf $(@D) && $(PYTHON) -m venv $(@D)
+@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r $(1)
+@touch $@
+endef

@@ -1,0 +1,1 @@
+"""Binds routes to handlers, and does nothing else."""

@@ -1,0 +1,243 @@
+"""Every exception this package raises on purpose.
+
+::
+
+    InvokeError                        a message for people, fields for programs
+    ├─ RequestError                    the caller can mend it
+    │  ├─ UnsupportedMediaTypeError
+    │  ├─ LengthRequiredError
+    │  ├─ BodyTooLargeError
+    │  ├─ InvalidBodyError             the body is not a document at all
+    │  │  └─ JsonSyntaxError           where in the text it stops being JSON
+    │  ├─ InvalidInputError            the document is one, its content is not: every fault at once
+    │  ├─ PolicyError                  the connection does not grant this
+    │  └─ ExpressionError              a criteria (source, kind)
+    │     ├─ ExpressionSyntaxError     it does not parse
+    │     └─ ExpressionValueError      it parses, and cannot be evaluated on this answer
+    │        └─ AnswerNotJsonError     it reads the body, and the body is not JSON
+    ├─ ConfigurationError              the administrator can mend it
+    │  ├─ SettingsError                names of the faulty settings
+    │  └─ ConnectionUnavailableError   one connection is faulty
+    └─ DependencyError                 trying again may help
+       ├─ BusyError                    the limit of this process is reached
+       └─ SendError                    the exchange with the target did not come to an end
+
+Nothing here knows an HTTP status: ``problems`` maps classes to answers, and nothing else does.
+``SendError`` and ``ExpressionValueError`` stop at the service, where they become a failed verdict.
+No message may hold a secret.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with a document or a setting.
+
+    Attributes:
+        pointer: Where: an RFC 6901 pointer into the document as it was sent, names as typed;
+            for a setting, the setting's name. Empty for the document as a whole.
+        detail: What is wrong and what would be right, as one sentence.
+    """
+
+    pointer: str
+    detail: str
+
+
+class InvokeError(Exception):
+    """Base of every exception raised on purpose.
+
+    Attributes:
+        message: One sentence for a person. Never holds a secret.
+    """
+
+    def __init__(self, message: str) -> None:
+        """Keep the sentence."""
+        super().__init__(message)
+        self.message = message
+
+
+class RequestError(InvokeError):
+    """The request was refused, and nothing was sent to the target."""
+
+
+class UnsupportedMediaTypeError(RequestError):
+    """The body's media type is not one this service reads."""
+
+
+class LengthRequiredError(RequestError):
+    """The body was sent in chunks and did not arrive."""
+
+
+class BodyTooLargeError(RequestError):
+    """The body is longer than the service accepts."""
+
+
+class InvalidBodyError(RequestError):
+    """The body cannot be read as a document."""
+
+
+class JsonSyntaxError(InvalidBodyError):
+    """A text is not JSON, or not JSON as we accept it.
+
+    Attributes:
+        line: 1-based line of the first offending character; None where no one place is at fault.
+        column: 1-based column, in code points; None likewise.
+    """
+
+    def __init__(self, message: str, *, line: int | None = None, column: int | None = None) -> None:
+        """Keep the sentence and the place."""
+        super().__init__(message)
+        self.line = line
+        self.column = column
+
+
+class InvalidInputError(RequestError):
+    """The document can be read, but does not describe a task.
+
+    Attributes:
+        faults: Every fault found, in document order; never empty.
+    """
+
+    def __init__(self, faults: Iterable[Fault]) -> None:
+        """Keep all faults; the message counts them or tells the only one."""
+        self.faults = tuple(faults)
+        one = len(self.faults) == 1
+        super().__init__(
+            self.faults[0].detail if one else f"The request has {len(self.faults)} faults."
+        )
+
+
+class PolicyError(RequestError):
+    """The service connection does not grant what was asked."""
+
+
+class ExpressionError(RequestError):
+    """Base of what can be wrong with a criteria.
+
+    Attributes:
+        source: The whole expression.
+        kind: The engine's name of the error (expressions reference, sections 2 and 7).
+    """
+
+    def __init__(self, message: str, *, source: str, kind: str) -> None:
+        """Keep the sentence, the expression and the kind."""
+        super().__init__(message)
+        self.source = source
+        self.kind = kind
+
+
+class ExpressionSyntaxError(ExpressionError):
+    """A criteria does not parse.
+
+    Attributes:
+        token: The offending token as typed; None where the error has none (limits).
+        position: 1-based position of the token in UTF-16 code units; None where there is none.
+    """
+
+    def __init__(
+        self, message: str, *, source: str, kind: str, token: str | None, position: int | None
+    ) -> None:
+        """Keep what the original engine reports, and the sentence."""
+        super().__init__(message, source=source, kind=kind)
+        self.token = token
+        self.position = position
+
+
+class ExpressionValueError(ExpressionError):
+    """A criteria cannot be evaluated on this answer.
+
+    Attributes:
+        from_kind: The kind a conversion started from (kind ``TypeCast``), else None.
+        to_kind: The kind it should have led to, else None.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        source: str,
+        kind: str,
+        from_kind: str | None = None,
+        to_kind: str | None = None,
+    ) -> None:
+        """Keep what the original engine reports, and the sentence."""
+        super().__init__(message, source=source, kind=kind)
+        self.from_kind = from_kind
+        self.to_kind = to_kind
+
+
+class AnswerNotJsonError(ExpressionValueError):
+    """A criteria reads ``root``, and the target's answer is not JSON."""
+
+
+class ConfigurationError(InvokeError):
+    """The service is set up wrongly; no caller can mend it."""
+
+
+class SettingsError(ConfigurationError):
+    """Settings are missing or faulty.
+
+    Attributes:
+        faults: Every fault; ``pointer`` is the name of the setting. Never holds a value.
+    """
+
+    def __init__(self, faults: Iterable[Fault]) -> None:
+        """Keep all faults; the message names the settings."""
+        self.faults = tuple(faults)
+        names = ", ".join(dict.fromkeys(fault.pointer for fault in self.faults))
+        super().__init__(f"The service is not set up correctly; faulty: {names}.")
+
+
+class ConnectionUnavailableError(ConfigurationError):
+    """A service connection exists, but its definition is faulty.
+
+    Attributes:
+        name: The connection's name as the administrator wrote it.
+    """
+
+    def __init__(self, name: str) -> None:
+        """Keep the name; what is wrong is the administrator's to read in the log."""
+        super().__init__(
+            f"The service connection '{name}' is faulty and cannot be used; "
+            "the service's log names the fault."
+        )
+        self.name = name
+
+
+class DependencyError(InvokeError):
+    """Something this service needs did not do its part; trying again may help."""
+
+
+class BusyError(DependencyError):
+    """A limit of this process is reached; nothing was started.
+
+    Attributes:
+        retry_after_s: Whole seconds after which a new try makes sense.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        """Keep the sentence and the delay."""
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class SendError(DependencyError):
+    """An exchange with a target did not come to an end.
+
+    Attributes:
+        code: A member of ``model.ReasonCode``, as text.
+        effect: A member of ``model.Effect``, as text: what is known of the request's effect.
+    """
+
+    def __init__(self, message: str, *, code: str, effect: str) -> None:
+        """Keep the sentence, the reason code and what is known of the effect."""
+        super().__init__(message)
+        self.code = code
+        self.effect = effect

@@ -1,0 +1,1 @@
+"""The criteria language of Azure Pipelines, usable on its own."""

@@ -1,0 +1,89 @@
+"""What the service needs from the outside world. The docstrings are the contracts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from invoke_core.model import Answer, Connection, OutgoingRequest
+
+Clock = Callable[[], datetime]
+"""Returns the time now: aware, UTC."""
+
+NewId = Callable[[], str]
+"""Returns a fresh random GUID, lower-case."""
+
+JudgeUrl = Callable[[str], None]
+"""Raises ``PolicyError`` where a URL leaves what a connection grants."""
+
+
+class Sender(Protocol):
+    """Carries out HTTP exchanges."""
+
+    def prepared_url(self, url: str) -> str:
+        """Return the URL exactly as it would be sent.
+
+        Args:
+            url: An absolute http or https URL as it was concatenated.
+
+        Returns:
+            The URL after the percent-encoding the transport applies.
+
+        Raises:
+            PolicyError: It cannot be made into a URL at all.
+        """
+        ...
+
+    def send(
+        self,
+        request: OutgoingRequest,
+        *,
+        connection: Connection,
+        judge: JudgeUrl,
+        answers: Collection[int],
+        timeout_s: float,
+        limit_bytes: int,
+    ) -> Answer:
+        """Send a request and read the answer to its last byte, following redirects.
+
+        Args:
+            request: The request; exactly its headers are sent beside the transport's own.
+            connection: Gives TLS options, the redirect rule and whether loopback is allowed.
+            judge: Called with the URL of each redirect before it is followed.
+            answers: Statuses that are answers even where they look like redirects.
+            timeout_s: Seconds for the whole exchange: look-up, connect, TLS, every redirect,
+                headers and body.
+            limit_bytes: Longest body accepted, after content encodings are undone.
+
+        Returns:
+            The answer of the last hop.
+
+        Raises:
+            SendError: The exchange did not come to an end; the error says why and what is known
+                of its effect. No later than ``timeout_s`` after the call, give or take 0.5 s.
+        """
+        ...
+
+    def spent(self) -> bool:
+        """Tell whether the process holds as many bytes of answers as it may."""
+        ...
+
+
+class Connections(Protocol):
+    """The service connections the administrator defined."""
+
+    def names(self) -> Collection[str]:
+        """Return the names of all connections, as written, faulty ones included."""
+        ...
+
+    def get(self, name: str) -> Connection | None:
+        """Return a connection by its name, without case; None where there is none.
+
+        Raises:
+            ConnectionUnavailableError: Its definition is faulty.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""Errors become problem documents here, and nowhere else."""

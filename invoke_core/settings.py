@@ -1,0 +1,1 @@
+"""Settings and connections from strings: all faults at once."""

@@ -1,0 +1,1 @@
+"""The URL a task may reach: suffix, policy, dot segments."""

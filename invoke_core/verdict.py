@@ -1,0 +1,1 @@
+"""An answer and a criteria become a verdict."""
