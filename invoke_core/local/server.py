@@ -1,0 +1,235 @@
+"""The listener, and the loop that gives waiting connections to threads."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import queue
+import selectors
+import signal
+import socket
+import threading
+from collections import deque
+from time import monotonic
+from typing import TYPE_CHECKING, Self
+
+from invoke_core.local.connection import Connection
+from invoke_core.local.errors import LocalServerError
+from invoke_core.local.host import FunctionHost, read_route_prefix
+from invoke_core.local.threads import Threads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from types import FrameType, TracebackType
+
+    import azure.functions as func
+
+_log = logging.getLogger(__name__)
+
+THREADS = 320
+"""As many requests run at once; infra/ gives the worker on Azure the same number."""
+
+_BACKLOG = 1024
+_IDLE_S = 130.0
+_ACCEPT_PAUSE_S = 0.1
+
+
+class LocalServer:
+    """Serves the HTTP functions of an app on one address.
+
+    A connection holds a thread only while a request of it is read or answered; between requests it
+    waits in the selector, so that idle clients never use up the threads.
+    """
+
+    def __init__(
+        self,
+        app: func.FunctionApp,
+        *,
+        app_root: Path,
+        host: str = "127.0.0.1",
+        port: int = 7071,
+        function_key: str | None = None,
+        drop_chunked: bool = False,
+        threads: int = THREADS,
+    ) -> None:
+        """Index the app and take the address; requests are answered from ``start`` on.
+
+        Args:
+            app: The app object of ``function_app.py``.
+            app_root: The folder with ``host.json``.
+            host: Name or address to listen on.
+            port: 0 picks a free one.
+            function_key: What callers of functions that are not anonymous have to show; None opens
+                them.
+            drop_chunked: Hand over chunked bodies as empty ones, as the Functions host does.
+            threads: Requests answered at once.
+
+        Raises:
+            LocalServerError: The app cannot be run here, or the address cannot be taken.
+        """
+        functions = FunctionHost(
+            app,
+            route_prefix=read_route_prefix(app_root / "host.json"),
+            function_key=function_key,
+        )
+        self._listener = _listen(host, port)
+        shown = f"[{host}]" if ":" in host else host
+        self.url = f"http://{shown}:{self._listener.getsockname()[1]}"
+        self._functions = functions
+        self._drop_chunked = drop_chunked
+        self._threads = Threads(threads)
+        self._stopping = threading.Event()
+        self._returned: deque[Connection] = deque()
+        self._waker, self._wake_up = socket.socketpair()
+        self._waker.settimeout(0)
+        self._loop = threading.Thread(target=self._watch, name="listener", daemon=True)
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._loop.start()
+
+    def stop(self, *, grace_s: float = 10.0) -> int:
+        """Close the listener and idle connections at once, and let running requests finish.
+
+        Args:
+            grace_s: Seconds running requests get.
+
+        Returns:
+            How many requests were still running when the time was over.
+        """
+        self._stopping.set()
+        if self._loop.is_alive():
+            self._wake()
+            self._loop.join()
+        self._listener.close()
+        left = self._threads.close(timeout_s=grace_s)
+        for connection in self._returned:
+            connection.close()
+        self._waker.close()
+        self._wake_up.close()
+        return left
+
+    def __enter__(self) -> Self:
+        """Start."""
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop."""
+        self.stop()
+
+    def _wake(self) -> None:
+        # Late requests come here after the sockets were closed.
+        with contextlib.suppress(OSError):
+            self._wake_up.send(b"\0")
+
+    def _watch(self) -> None:
+        """Wait for clients and for requests of idle ones, until ``stop``."""
+        idle: dict[Connection, float] = {}
+        with selectors.DefaultSelector() as selector, self._listener:
+            selector.register(self._listener, selectors.EVENT_READ)
+            selector.register(self._waker, selectors.EVENT_READ)
+            while not self._stopping.is_set():
+                for key, _ in selector.select(timeout=_IDLE_S / 4):
+                    if key.fileobj is self._listener:
+                        self._accept()
+                    elif key.fileobj is self._waker:
+                        self._waker.recv(4096)
+                    elif isinstance(key.fileobj, Connection):
+                        selector.unregister(key.fileobj)
+                        del idle[key.fileobj]
+                        self._give(key.fileobj)
+                while self._returned:
+                    connection = self._returned.popleft()
+                    selector.register(connection, selectors.EVENT_READ)
+                    idle[connection] = monotonic()
+                for connection in [one for one, at in idle.items() if at < monotonic() - _IDLE_S]:
+                    selector.unregister(connection)
+                    del idle[connection]
+                    connection.close()
+            for connection in idle:
+                connection.close()
+
+    def _accept(self) -> None:
+        try:
+            client, _ = self._listener.accept()
+        except BlockingIOError:
+            return
+        except OSError:
+            # Out of descriptors, mostly: without a pause this loop would spin until one is free.
+            _log.exception("A connection could not be accepted.")
+            self._stopping.wait(_ACCEPT_PAUSE_S)
+            return
+        connection = Connection(
+            client,
+            host=self._functions,
+            base_url=self.url,
+            drop_chunked=self._drop_chunked,
+            stopping=self._stopping,
+        )
+        self._returned.append(connection)
+
+    def _give(self, connection: Connection) -> None:
+        def job() -> None:
+            if connection.answer() and not self._stopping.is_set():
+                self._returned.append(connection)
+                self._wake()
+            else:
+                connection.close()
+
+        self._threads.run(job)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except (OSError, OverflowError) as error:
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            raise LocalServerError(
+                f"Port {port} of {host} is in use already; stop what listens there, or choose "
+                "another port."
+            ) from error
+        raise LocalServerError(f"The server cannot listen on {host}:{port}: {error}.") from error
+    listener.settimeout(0)
+    return listener
+
+
+def serve(
+    server: LocalServer,
+    *,
+    announce: Callable[[str], None] = print,
+    grace_s: float = 10.0,
+) -> None:
+    """Run a server until SIGTERM or SIGINT, then stop it cleanly. Call it in the main thread.
+
+    Args:
+        server: Not yet started.
+        announce: Gets the one line that says where the server listens, once it does.
+        grace_s: Seconds running requests get at the end; a second signal does not wait.
+    """
+    # Putting into this queue is safe within a signal handler; setting an event is not.
+    signals: queue.SimpleQueue[int] = queue.SimpleQueue()
+
+    def ask_to_stop(number: int, _: FrameType | None) -> None:
+        signals.put(number)
+
+    before = {one: signal.signal(one, ask_to_stop) for one in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        server.start()
+        announce(f"Listening on {server.url}")
+        signals.get()
+        for one in before:
+            signal.signal(one, signal.SIG_DFL)
+        if left := server.stop(grace_s=grace_s):
+            _log.warning("%d requests were still running after %g s.", left, grace_s)
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)

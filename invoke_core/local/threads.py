@@ -1,0 +1,70 @@
+"""A bounded number of threads that answer connections."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from time import monotonic
+
+Job = Callable[[], None]
+
+
+class Threads:
+    """Runs jobs, each in a thread of its own, up to a limit; further ones wait their turn.
+
+    The standard library's executor is not used because it waits for its threads at the end of the
+    process without a bound: one stuck request would keep the server from stopping.
+    """
+
+    def __init__(self, limit: int) -> None:
+        """Start with no thread; they come with the jobs and stay."""
+        self._limit = limit
+        self._count = 0
+        self._idle = 0
+        self._jobs: deque[Job] = deque()
+        self._closed = False
+        self._changed = threading.Condition()
+
+    def run(self, job: Job) -> None:
+        """Run a job as soon as a thread is free. The job must not raise."""
+        with self._changed:
+            self._jobs.append(job)
+            if len(self._jobs) <= self._idle:
+                self._changed.notify()
+            elif self._count < self._limit:
+                self._count += 1
+                threading.Thread(
+                    target=self._work, name=f"request-{self._count}", daemon=True
+                ).start()
+
+    def close(self, *, timeout_s: float) -> int:
+        """End the threads once their jobs are done.
+
+        Args:
+            timeout_s: Seconds to wait for running and waiting jobs.
+
+        Returns:
+            How many threads were still at work when the time was over; they die with the process.
+        """
+        deadline = monotonic() + timeout_s
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+            while self._count and (left := deadline - monotonic()) > 0:
+                self._changed.wait(left)
+            return self._count
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._idle += 1
+                while not self._jobs and not self._closed:
+                    self._changed.wait()
+                self._idle -= 1
+                if not self._jobs:
+                    self._count -= 1
+                    self._changed.notify_all()
+                    return
+                job = self._jobs.popleft()
+            job()
