@@ -1,1 +1,36 @@
-"""Binds routes to handlers, and does nothing else."""
+"""Binds routes to handlers, and does nothing else.
+
+The host finds a function by its name here, and matches routes in the order of these names.
+"""
+
+from __future__ import annotations
+
+import azure.functions as func
+
+from invoke_core.wiring import handlers
+
+app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
+
+
+@app.route(route="api/invocations", methods=["POST"])
+def invocations_create(req: func.HttpRequest) -> func.HttpResponse:
+    """Run one REST invocation and answer with its outcome."""
+    return handlers().create(req)
+
+
+@app.route(route="api/criteria/evaluate", methods=["POST"])
+def criteria_evaluate(req: func.HttpRequest) -> func.HttpResponse:
+    """Evaluate a criteria against a pasted answer; nothing is sent."""
+    return handlers().evaluate(req)
+
+
+@app.route(route="api/health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+def health(req: func.HttpRequest) -> func.HttpResponse:
+    """Tell whether the service can do its work."""
+    return handlers().health(req)
+
+
+@app.route(route="api/openapi.json", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+def openapi(req: func.HttpRequest) -> func.HttpResponse:
+    """Describe the routes in OpenAPI 3.1."""
+    return handlers().openapi(req)

@@ -52,6 +52,15 @@ class JsonNumber:
         return f"JsonNumber({self.text!r})"
 
 
+class PlainText(str):
+    """A text written without quotes in YAML, which may have been meant as another type.
+
+    It is text like any other; only the reader of an input that takes JSON types looks closer.
+    """
+
+    __slots__ = ()
+
+
 JsonValue = None | bool | str | int | JsonNumber | list["JsonValue"] | dict[str, "JsonValue"]
 """What a document is made of. ``int`` occurs only in documents this service writes itself."""
 

@@ -102,12 +102,14 @@ class InvalidInputError(RequestError):
     """The document can be read, but does not describe a task.
 
     Attributes:
-        faults: Every fault found, in document order; never empty.
+        faults: Every fault found; never empty.
+        secrets: Secret values the caller sent, which no fault that is shown may quote.
     """
 
-    def __init__(self, faults: Iterable[Fault]) -> None:
+    def __init__(self, faults: Iterable[Fault], *, secrets: Iterable[str] = ()) -> None:
         """Keep all faults; the message counts them or tells the only one."""
         self.faults = tuple(faults)
+        self.secrets = tuple(secrets)
         one = len(self.faults) == 1
         super().__init__(
             self.faults[0].detail if one else f"The request has {len(self.faults)} faults."
@@ -241,3 +243,21 @@ class SendError(DependencyError):
         super().__init__(message)
         self.code = code
         self.effect = effect
+
+
+def did_you_mean(typed: str, known: Iterable[str]) -> str:
+    """Return a sentence that names the known word nearest to a mistyped one.
+
+    Args:
+        typed: What was written.
+        known: The words that would have been right.
+
+    Returns:
+        A sentence with a blank before it, or nothing where no word is near.
+    """
+    # Imported here: only a fault pays for it.
+    import difflib  # noqa: PLC0415
+
+    by_lower = {word.lower(): word for word in known}
+    near = difflib.get_close_matches(typed.lower()[:100], by_lower, n=1, cutoff=0.6)
+    return f" Did you mean '{by_lower[near[0]]}'?" if near else ""

@@ -1,1 +1,307 @@
-"""A step, already parsed, becomes a task: aliases, defaults, every fault at once."""
+"""A document, already parsed, becomes a task: defaults, macros, and every fault at once.
+
+Source: HTTP contract, section 2; the task's own documentation for names and defaults.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from invoke_core.documents import dump_json, without_lone_surrogates
+from invoke_core.errors import ExpressionSyntaxError, InvalidInputError, did_you_mean
+from invoke_core.expressions import compile_criteria
+from invoke_core.headers import read_headers
+from invoke_core.model import CompletionEvent, ConnectionKind, Method
+from invoke_core.steps import (
+    INPUT_ALIASES,
+    FaultList,
+    Given,
+    macro_values,
+    pointer,
+    read_boolean,
+    read_step,
+    scalar_text,
+    typed,
+)
+from invoke_core.variables import expand
+from invoke_core.verdict import StatusCodes
+
+if TYPE_CHECKING:
+    from invoke_core.documents import JsonValue
+    from invoke_core.errors import Fault
+    from invoke_core.expressions import Criteria
+    from invoke_core.model import ConnectionBook, Correlation
+    from invoke_core.steps import Step
+
+DEFAULT_TIMEOUT_MINUTES: Final = 60
+DEFAULT_STATUS_CODES: Final = "200-299"
+
+_CONNECTION_TYPES: Final = {
+    "connectedServiceName": (ConnectionKind.GENERIC, "serviceConnection"),
+    "connectedServiceNameARM": (ConnectionKind.AZURE_RESOURCE_MANAGER, "azureServiceConnection"),
+    "connectedServiceNameAzureDevOps": (
+        ConnectionKind.AZURE_DEVOPS,
+        "azureDevOpsServiceConnection",
+    ),
+}
+_NO_BODY: Final = frozenset({Method.GET, Method.HEAD, Method.TRACE})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One invocation as it is to be run; macros are expanded, everything is checked.
+
+    Attributes:
+        display_name: What the pipeline's author calls it.
+        connection: Name of an existing service connection, as its administrator wrote it.
+        method: The method.
+        headers: Names in their letter case and values, in order; without the credential.
+        body: The bytes to send, or None for no body.
+        url_suffix: Appended to the connection's URL.
+        criteria: The success criteria, compiled; None where there is none.
+        valid_status: Status codes that count as success.
+        completion_event: What ends the task.
+        timeout_s: Seconds for the whole task.
+        variables: Values of variables by name.
+        inputs: Texts of the inputs by every name they have, for ``taskInputs[…]``.
+        secrets: Values of secret variables.
+        warnings: Remarks for the author.
+    """
+
+    display_name: str
+    connection: str
+    method: Method
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    body: bytes | None = field(repr=False)
+    url_suffix: str = field(repr=False)
+    criteria: Criteria | None = field(repr=False)
+    valid_status: StatusCodes
+    completion_event: CompletionEvent
+    timeout_s: float
+    variables: dict[str, str] = field(repr=False)
+    inputs: dict[str, str] = field(repr=False)
+    secrets: tuple[str, ...] = field(repr=False)
+    warnings: tuple[str, ...]
+
+
+def read_task(
+    document: JsonValue,
+    *,
+    connections: ConnectionBook,
+    correlation: Correlation,
+    also: tuple[Fault, ...] = (),
+) -> Task:
+    """Read the one task in a document.
+
+    Args:
+        document: A step, a list of one step, or an object with ``steps`` and ``variables``.
+        connections: The service connections there are.
+        correlation: The identifiers of the invocation to come, for the predefined variables.
+        also: Faults found elsewhere in the same request, reported together with these.
+
+    Returns:
+        The task, ready to run.
+
+    Raises:
+        InvalidInputError: Anything is wrong; every fault is named.
+    """
+    faults = FaultList()
+    faults.faults.extend(also)
+    step = read_step(document, faults)
+    reader = _Reader(step, faults, connections, correlation)
+    task = reader.task()
+    if faults.faults or task is None:
+        raise InvalidInputError(faults.faults, secrets=reader.secrets)
+    return task
+
+
+class _Reader:
+    """Reads the inputs of one step, noting faults and warnings as it goes."""
+
+    def __init__(
+        self, step: Step, faults: FaultList, connections: ConnectionBook, correlation: Correlation
+    ) -> None:
+        self.secrets = tuple(v.value for v in step.variables.values() if v.is_secret)
+        self._step = step
+        self._faults = faults
+        self._connections = connections
+        self._values = macro_values(step.variables, _predefined(correlation))
+        self._warnings: list[str] = []
+        self._texts: dict[str, str] = {}
+
+    def task(self) -> Task | None:
+        """Return the task, or None where faults left it without a method or connection."""
+        connection = self._connection()
+        method = self._method()
+        headers = self._headers(connection)
+        body = self._body(method)
+        url_suffix = self._text("urlSuffix", "")
+        self._completion_event()
+        criteria = self._criteria()
+        valid_status = self._valid_status()
+        if connection is None or method is None or valid_status is None:
+            return None
+        return Task(
+            display_name=self._step.display_name or f"Invoke REST API: {method}",
+            connection=connection,
+            method=method,
+            headers=headers,
+            body=body,
+            url_suffix=url_suffix,
+            criteria=criteria,
+            valid_status=valid_status,
+            completion_event=CompletionEvent.API_RESPONSE,
+            timeout_s=60 * (self._step.timeout_minutes or DEFAULT_TIMEOUT_MINUTES),
+            variables={v.name: v.value for v in self._step.variables.values()},
+            inputs={
+                alias: text
+                for name, text in self._texts.items()
+                for alias in (name, *INPUT_ALIASES[name])
+            },
+            secrets=self.secrets,
+            warnings=tuple(dict.fromkeys(self._warnings)),
+        )
+
+    def _expand(self, text: str, name: str) -> str:
+        def unknown(macro: str) -> None:
+            self._warnings.append(
+                f"The input '{name}' has the macro $({macro}), and there is no such variable; "
+                "it was left as it is."
+            )
+
+        return expand(text, self._values, unknown=unknown)
+
+    def _text(self, name: str, default: str, *, blank_is_absent: bool = False) -> str:
+        """Return an input as text, macros expanded; the default where it is not given."""
+        given = self._step.inputs.get(name)
+        text = default
+        if given is not None:
+            written = scalar_text(given.value)
+            if written is None:
+                self._fault(name, f"The input '{name}' is text, not an object or a list.")
+            elif written.strip() or not blank_is_absent:
+                text = self._expand(written, name)
+        self._texts[name] = text
+        return text
+
+    def _fault(self, name: str, detail: str) -> None:
+        given = self._step.inputs.get(name)
+        where = given.pointer if given else pointer(self._step.pointer, "inputs")
+        self._faults.add(where, detail)
+
+    def _choice(self, name: str, default: str, choices: tuple[str, ...]) -> str | None:
+        text = self._text(name, default, blank_is_absent=True).strip()
+        found = next((choice for choice in choices if choice.lower() == text.lower()), None)
+        if found is None:
+            self._fault(
+                name,
+                f"The input '{name}' is one of {', '.join(choices)}; it is '{text}'."
+                f"{did_you_mean(text, choices)}",
+            )
+        return found
+
+    def _connection(self) -> str | None:
+        """Return the name of the connection that the selected connection type names."""
+        selected = self._choice("connectionType", "connectedServiceName", tuple(_CONNECTION_TYPES))
+        if selected is None:
+            return None
+        kind, name = _CONNECTION_TYPES[selected]
+        text = self._text(name, "", blank_is_absent=True).strip()
+        if not text:
+            self._fault(name, f"The input '{name}' is required for connectionType '{selected}'.")
+            return None
+        known = self._connections.find(text)
+        if known is None:
+            near = did_you_mean(text, self._connections.names())
+            self._fault(name, f"There is no service connection '{text}'.{near}")
+            return None
+        if known.connection is not None and known.connection.kind is not kind:
+            self._fault(
+                name,
+                f"The service connection '{known.name}' is of type {known.connection.kind}, "
+                f"and connectionType '{selected}' takes one of type {kind}.",
+            )
+        return known.name
+
+    def _method(self) -> Method | None:
+        text = self._choice("method", Method.POST, tuple(Method))
+        return None if text is None else Method(text)
+
+    def _headers(self, connection: str | None) -> tuple[tuple[str, str], ...]:
+        known = self._connections.find(connection) if connection else None
+        given = self._step.inputs.get("headers")
+        if given is not None and not isinstance(given.value, dict):
+            self._texts["headers"] = scalar_text(given.value) or ""
+        return read_headers(
+            given,
+            self._faults,
+            expand=lambda text: self._expand(text, "headers"),
+            granted_only=bool(known and known.connection and known.connection.allow.given),
+        )
+
+    def _body(self, method: Method | None) -> bytes | None:
+        given = self._step.inputs.get("body")
+        if given is None:
+            return None
+        written = scalar_text(given.value)
+        if written is None:
+            written = dump_json(typed(given.value))
+        text = self._expand(written, "body")
+        self._texts["body"] = text
+        if method is Method.TRACE and text:
+            self._warnings.append("TRACE is never sent with a body; the input 'body' was dropped.")
+        if not text or method in _NO_BODY:
+            return None
+        return without_lone_surrogates(text).encode()
+
+    def _completion_event(self) -> None:
+        text = self._text("waitForCompletion", "false", blank_is_absent=True)
+        before = len(self._faults.faults)
+        where = self._step.inputs.get("waitForCompletion", Given(None, "")).pointer
+        waits = read_boolean(text, where, self._faults)
+        if not waits or len(self._faults.faults) > before:
+            return
+        self._fault(
+            "waitForCompletion", "'waitForCompletion: true' (Callback mode) is not built yet."
+        )
+        if "successCriteria" in self._step.inputs:
+            self._fault(
+                "successCriteria",
+                "'successCriteria' goes with 'waitForCompletion: false'; "
+                "a callback's result is never compared with it.",
+            )
+
+    def _criteria(self) -> Criteria | None:
+        text = self._text("successCriteria", "")
+        try:
+            return compile_criteria(text)
+        except ExpressionSyntaxError as error:
+            self._fault("successCriteria", error.message)
+            return None
+
+    def _valid_status(self) -> StatusCodes | None:
+        text = self._text("validStatusCodes", DEFAULT_STATUS_CODES, blank_is_absent=True)
+        try:
+            return StatusCodes.parse(text)
+        except ValueError as error:
+            self._fault(
+                "validStatusCodes",
+                f"'{error}' is no status code and no range of them; "
+                "codes and ranges stand between commas, as in 200-299,404.",
+            )
+            return None
+
+
+def _predefined(correlation: Correlation) -> dict[str, str]:
+    return {
+        "system.CollectionUri": correlation.plan_url,
+        "system.TeamProjectId": correlation.project_id,
+        "system.HostType": correlation.hub_name,
+        "system.PlanId": correlation.plan_id,
+        "system.JobId": correlation.job_id,
+        "system.TimelineId": correlation.timeline_id,
+        "system.TaskInstanceId": correlation.task_instance_id,
+        # No token exists in ApiResponse mode: nobody is to call back.
+        "system.AccessToken": "",
+    }

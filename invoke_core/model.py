@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from invoke_core.documents import JsonValue
@@ -244,6 +245,30 @@ class Connection:
     allow: Allow = field(default_factory=Allow)
     tls: TlsOptions = field(default_factory=TlsOptions)
     store_body: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class KnownConnection:
+    """A name the administrator gave, with its connection; None where the definition is faulty."""
+
+    name: str
+    connection: Connection | None
+
+
+class ConnectionBook:
+    """The service connections there are, by name without case."""
+
+    def __init__(self, known: Iterable[KnownConnection] = ()) -> None:
+        """Keep them; names are known to differ."""
+        self._by_name = {entry.name.lower(): entry for entry in known}
+
+    def find(self, name: str) -> KnownConnection | None:
+        """Return what is known under a name, or None."""
+        return self._by_name.get(name.lower())
+
+    def names(self) -> tuple[str, ...]:
+        """Return all names as written, those of faulty connections included."""
+        return tuple(entry.name for entry in self._by_name.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

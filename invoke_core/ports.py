@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Container
+    from contextlib import AbstractContextManager
 
     from invoke_core.model import Answer, Connection, OutgoingRequest
 
@@ -44,11 +45,18 @@ class Sender(Protocol):
         *,
         connection: Connection,
         judge: JudgeUrl,
-        answers: Collection[int],
+        answers: Container[int],
         timeout_s: float,
         limit_bytes: int,
-    ) -> Answer:
+    ) -> AbstractContextManager[Answer]:
         """Send a request and read the answer to its last byte, following redirects.
+
+        The exchange takes place on entering the context. The bytes of the answer count against
+        what the process may hold (``spent``) until the context is left, so leave it as soon as
+        the answer is done with::
+
+            with sender.send(request, ...) as answer:
+                ...
 
         Args:
             request: The request; exactly its headers are sent beside the transport's own.
@@ -60,30 +68,15 @@ class Sender(Protocol):
             limit_bytes: Longest body accepted, after content encodings are undone.
 
         Returns:
-            The answer of the last hop.
+            A context with the answer of the last hop.
 
         Raises:
-            SendError: The exchange did not come to an end; the error says why and what is known
-                of its effect. No later than ``timeout_s`` after the call, give or take 0.5 s.
+            SendError: On entering: the exchange did not come to an end; the error says why and
+                what is known of its effect. No later than ``timeout_s`` after the call, give or
+                take 0.5 s. Nothing else is raised.
         """
         ...
 
     def spent(self) -> bool:
         """Tell whether the process holds as many bytes of answers as it may."""
-        ...
-
-
-class Connections(Protocol):
-    """The service connections the administrator defined."""
-
-    def names(self) -> Collection[str]:
-        """Return the names of all connections, as written, faulty ones included."""
-        ...
-
-    def get(self, name: str) -> Connection | None:
-        """Return a connection by its name, without case; None where there is none.
-
-        Raises:
-            ConnectionUnavailableError: Its definition is faulty.
-        """
         ...

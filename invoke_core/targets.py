@@ -1,1 +1,156 @@
-"""The URL a task may reach: suffix, policy, dot segments."""
+"""Which URL a task reaches, and whether its connection grants it.
+
+A URL is judged as text, twice: as it was concatenated, and as the transport prepared it. What is
+suspicious is refused, never normalised: a URL that two parsers read differently is how requests
+end up where nobody meant them to.
+
+Source: HTTP contract, section 7 ("The URL is judged twice", ``allow``).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import TYPE_CHECKING, Final
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from invoke_core.errors import PolicyError
+from invoke_core.model import ConnectionKind, Method
+
+if TYPE_CHECKING:
+    from invoke_core.model import Allow, Connection
+
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_DECODE_ROUNDS: Final = 3
+"""How often an encoded path is decoded while looking for dots: targets behind proxies decode more
+than once."""
+
+
+def full_url(connection: Connection, suffix: str) -> str:
+    """Return the URL a suffix leads to.
+
+    Args:
+        connection: Its URL is the base.
+        suffix: Appended as text; for Azure Resource Manager joined with exactly one slash, since
+            its suffixes are in use with and without one.
+
+    Returns:
+        The concatenation, not yet judged.
+    """
+    if connection.kind is ConnectionKind.AZURE_RESOURCE_MANAGER and not suffix.startswith("?"):
+        return f"{connection.url.rstrip('/')}/{suffix.removeprefix('/')}"
+    return connection.url + suffix
+
+
+def judge_grant(allow: Allow, *, method: Method, caller: str, connection: str) -> None:
+    """Refuse a method or a caller that a connection does not grant.
+
+    Raises:
+        PolicyError: It is not granted; the message says what is.
+    """
+    if allow.callers is not None and caller not in allow.callers:
+        raise PolicyError(
+            f"The connection '{connection}' is not open to this caller ({caller}); "
+            "its definition lists others under allow.callers."
+        )
+    if allow.methods is None:
+        if method is Method.TRACE:
+            raise PolicyError(
+                f"TRACE is sent only where the connection lists it; "
+                f"'{connection}' has no allow.methods."
+            )
+    elif method not in allow.methods:
+        granted = ", ".join(sorted(allow.methods)) or "none"
+        raise PolicyError(
+            f"The connection '{connection}' does not grant {method}; it grants {granted}."
+        )
+
+
+def judge_url(url: str, *, base: str, allow: Allow) -> None:
+    """Refuse a URL that leaves what a connection grants.
+
+    Args:
+        url: The full URL.
+        base: The connection's URL in the same form (as written, or as prepared).
+        allow: What the connection grants.
+
+    Raises:
+        PolicyError: Another scheme, host or port, user information, a fragment, a path outside
+            the base path or the granted paths, dot segments, backslashes, control characters.
+    """
+    if _CONTROL.search(url):
+        raise PolicyError("The URL has a control character in it.")
+    if "\\" in url:
+        raise PolicyError("The URL has a backslash in it; use '/', or %5C in a query.")
+    there, here = _split(url), _split(base)
+    if "@" in there.netloc:
+        raise PolicyError("The URL has user information in it ('…@host').")
+    if (there.scheme, there.netloc) != (here.scheme, here.netloc):
+        raise PolicyError(
+            "The URL suffix changes the scheme, host or port of the connection's URL; "
+            "it is appended as text, so it has to begin with '/' or '?'."
+        )
+    if "#" in url:
+        raise PolicyError("The URL has a fragment ('#…'), which is never sent; write %23 for '#'.")
+    _judge_segments(there.path)
+    _judge_prefix(there.path, here.path)
+    if allow.paths is not None:
+        _judge_paths(there.path, allow.paths)
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError:
+        raise PolicyError("The URL suffix makes a URL that cannot be read.") from None
+
+
+def _judge_prefix(path: str, prefix: str) -> None:
+    rest = path.removeprefix(prefix)
+    inside = path.startswith(prefix) and (not rest or rest.startswith("/") or prefix[-1:] == "/")
+    if not inside and prefix:
+        raise PolicyError(
+            "The URL suffix continues the last segment of the connection's path; "
+            "it has to begin with '/' or '?'."
+        )
+
+
+def _judge_segments(path: str) -> None:
+    decoded = path
+    for _ in range(_DECODE_ROUNDS):
+        _judge_decoded(decoded)
+        once_more = unquote(decoded)
+        if once_more == decoded:
+            return
+        decoded = once_more
+    _judge_decoded(decoded)
+
+
+def _judge_decoded(path: str) -> None:
+    # Look-alikes of dots and slashes turn into them in targets that normalise.
+    plain = unicodedata.normalize("NFKC", path)
+    if _CONTROL.search(plain):
+        raise PolicyError("The URL has an encoded control character in its path.")
+    if "\\" in plain:
+        raise PolicyError("The URL has an encoded backslash in its path.")
+    for segment in plain.split("/"):
+        if segment.partition(";")[0].strip() in {".", ".."}:
+            raise PolicyError("The URL has a '.' or '..' segment, plain or encoded, in its path.")
+
+
+def _judge_paths(path: str, patterns: tuple[str, ...]) -> None:
+    if re.search("%2f|%5c", path, re.IGNORECASE):
+        raise PolicyError(
+            "The URL has an encoded slash in its path, and the connection grants single paths."
+        )
+    if not any(_path_pattern(pattern).fullmatch(path) for pattern in patterns):
+        raise PolicyError(
+            f"The connection does not grant this path; it grants {', '.join(patterns) or 'none'}."
+        )
+
+
+def _path_pattern(pattern: str) -> re.Pattern[str]:
+    """Compile a path pattern: ``*`` stands for a part of a segment, ``**`` for any segments."""
+    parts = re.split(r"(\*\*|\*)", pattern)
+    wild = {"**": ".*", "*": "[^/]*"}
+    return re.compile("".join(wild.get(part, re.escape(part)) for part in parts), re.DOTALL)

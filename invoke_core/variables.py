@@ -1,1 +1,210 @@
-"""Macros and the masking of secrets."""
+"""Macros in inputs, and the masking of secrets in everything that leaves.
+
+Source: HTTP contract, section 2 ("Macros") and section 4 ("Secrets read ``***`` everywhere").
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote, quote_plus, unquote_plus
+
+from invoke_core.documents import dump_json
+from invoke_core.model import MASK
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from invoke_core.documents import JsonValue
+
+SHORTEST_SECRET: Final = 4
+"""A shorter text cannot be masked: it would stand, by chance, in every other word."""
+
+_MACRO: Final = re.compile(r"\$\((json:)?([^()$\r\n]+)\)", re.IGNORECASE)
+
+_SECRET_HEADER: Final = re.compile(
+    r"authorization|proxy-authorization|authtoken|cookie|set-cookie|.*-(?:key|token|secret)",
+    re.IGNORECASE,
+)
+_SECRET_PARAMETER: Final = re.compile(
+    r"sig|code|password|.*(?:token|key|secret)", re.IGNORECASE | re.DOTALL
+)
+# The same rule for a URL somewhere inside a text. Delimiters are in no character class that
+# repeats before them, so no text makes it slow.
+_PARAMETER_IN_TEXT: Final = re.compile(
+    r"""([?&;](?:sig|code|password|[^=&?#;\s"'<>]*(?:token|key|secret))=)[^&#\s"'<>]+""",
+    re.IGNORECASE,
+)
+
+_SHORTEST_BASE64_PIECE: Final = 8
+
+
+def expand(text: str, values: Mapping[str, str], *, unknown: Callable[[str], None]) -> str:
+    """Replace the macros in a text, once: what a macro brings in is not expanded again.
+
+    Args:
+        text: Any text; ``$(name)`` is replaced by the variable's value and ``$(json:name)`` by
+            the value escaped for use inside a JSON string.
+        values: Values by lower-case name.
+        unknown: Told each name that is no variable; the macro then stays as it is.
+
+    Returns:
+        The text with the macros replaced.
+    """
+
+    def value(macro: re.Match[str]) -> str:
+        escaped, name = macro.groups()
+        found = values.get(name.lower())
+        if found is None:
+            unknown(name)
+            return macro[0]
+        return dump_json(found)[1:-1] if escaped else found
+
+    return _MACRO.sub(value, text)
+
+
+def is_secret_header(name: str) -> bool:
+    """Tell whether a header's value is never shown, whatever it is."""
+    return _SECRET_HEADER.fullmatch(name) is not None
+
+
+class Masker:
+    """Replaces secrets by ``***``, in each form in which they travel.
+
+    A secret is recognised plain, URL-encoded, Base64-encoded (also where it is a part of what was
+    encoded, as in Basic credentials) and escaped for JSON. Secrets shorter than
+    ``SHORTEST_SECRET`` characters are not looked for.
+    """
+
+    __slots__ = ("_forms", "_pattern")
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        """Prepare for a set of secrets; empty ones are passed over."""
+        forms: set[str] = set()
+        for secret in secrets:
+            if len(secret) >= SHORTEST_SECRET:
+                forms.update(_forms(secret))
+        # The longest first: a form may contain another.
+        self._forms = sorted(forms, key=len, reverse=True)
+        self._pattern = re.compile("|".join(map(re.escape, self._forms))) if forms else None
+
+    def __repr__(self) -> str:
+        """Tell how much it knows, not what."""
+        return f"Masker({len(self._forms)} forms)"
+
+    def hide(self, text: str) -> str:
+        """Return the text without the secrets."""
+        return self._pattern.sub(MASK, text) if self._pattern else text
+
+    def hide_in(self, document: JsonValue, *, raw: str) -> JsonValue:
+        """Return a parsed document without the secrets, in text values and member names.
+
+        Args:
+            document: The document; it is not changed.
+            raw: The text it was parsed from.
+
+        Returns:
+            The very same document where it holds no secret, else a copy.
+        """
+        if self._pattern is None:
+            return document
+        # Without escapes every text in the document stands in the raw text as it is.
+        if "\\" not in raw and self._pattern.search(raw) is None:
+            return document
+        return _mapped(document, self.hide)
+
+    def show(self, text: str) -> str:
+        """Return the text as it may be shown: no secrets, no secret query parameters."""
+        return _PARAMETER_IN_TEXT.sub(rf"\1{MASK}", self.hide(text))
+
+    def show_document(self, document: JsonValue) -> JsonValue:
+        """Return a document as it may be shown; numbers are left alone."""
+        return _mapped(document, self.show)
+
+    def show_url(self, url: str) -> str:
+        """Return a URL as it may be shown: values of secret query parameters masked whole."""
+        before, mark, query = url.partition("?")
+        if mark:
+            query = "&".join(_shown_parameter(pair) for pair in query.split("&"))
+        return self.hide(before + mark + query)
+
+    def show_header(self, name: str, value: str) -> str:
+        """Return a header's value as it may be shown."""
+        return MASK if is_secret_header(name) else self.show(value)
+
+
+def _shown_parameter(pair: str) -> str:
+    name, mark, _ = pair.partition("=")
+    if mark and _SECRET_PARAMETER.fullmatch(unquote_plus(name)):
+        return f"{name}={MASK}"
+    return pair
+
+
+def _forms(secret: str) -> Iterable[str]:
+    yield secret
+    yield quote(secret, safe="")
+    yield quote(secret)
+    yield quote_plus(secret)
+    yield re.sub("%[0-9A-F]{2}", lambda code: code[0].lower(), quote(secret, safe=""))
+    raw_json = dump_json(secret)[1:-1]
+    ascii_json = "".join(
+        character if character.isascii() else _unicode_escape(character) for character in raw_json
+    )
+    yield raw_json
+    yield ascii_json
+    yield raw_json.replace("/", "\\/")
+    yield ascii_json.replace("/", "\\/")
+    for encoded in {secret.encode("utf-8", "replace"), secret.encode("latin-1", "replace")}:
+        yield from _base64_forms(encoded)
+
+
+def _unicode_escape(character: str) -> str:
+    units = character.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
+
+
+def _base64_forms(encoded: bytes) -> Iterable[str]:
+    """Yield what Base64 makes of some bytes: alone, and at each place within other bytes."""
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        yield encode(encoded).decode("ascii")
+        for before in range(3):
+            whole = encode(bytes(before) + encoded).decode("ascii")
+            # Characters that also carry bits of neighbouring bytes differ from case to case.
+            piece = whole[-(-before * 8 // 6) : (before + len(encoded)) * 8 // 6]
+            if len(piece) >= _SHORTEST_BASE64_PIECE:
+                yield piece
+
+
+def _mapped(document: JsonValue, change: Callable[[str], str]) -> JsonValue:
+    """Return a copy with every text and member name changed, without recursion.
+
+    Where nothing changes, the document itself is returned.
+    """
+    result: list[JsonValue] = [None]
+    changed = False
+    waiting: list[tuple[JsonValue, dict[str, JsonValue] | list[JsonValue], str | int]] = [
+        (document, result, 0)
+    ]
+    while waiting:
+        node, parent, place = waiting.pop()
+        copy: JsonValue
+        if isinstance(node, str):
+            copy = change(node)
+            changed = changed or copy != node
+        elif isinstance(node, dict):
+            members: dict[str, JsonValue] = {}
+            copy = members
+            for name, child in node.items():
+                shown = change(name)
+                changed = changed or shown != name
+                members[shown] = None
+                waiting.append((child, members, shown))
+        elif isinstance(node, list):
+            items: list[JsonValue] = [None] * len(node)
+            copy = items
+            waiting.extend((child, items, at) for at, child in enumerate(node))
+        else:
+            copy = node
+        parent[place] = copy  # type: ignore[index]  # a dict goes with a name, a list with an index
+    return result[0] if changed else document

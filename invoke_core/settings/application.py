@@ -1,0 +1,187 @@
+"""The application settings.
+
+Source: HTTP contract, section 9; section 8 for what is strict where.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from invoke_core.documents import parse_input
+from invoke_core.errors import Fault, JsonSyntaxError, SettingsError
+from invoke_core.model import ConnectionBook
+from invoke_core.settings.connections import UNRESOLVED_REFERENCE, ConnectionReader
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from invoke_core.documents import JsonValue
+
+CONNECTIONS_FILE: Final = "connections.json"
+
+_LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the administrator set, checked.
+
+    Attributes:
+        connections: The service connections; faulty ones are known by name only.
+        connections_source: Where they came from, for a person.
+        connection_faults: What is wrong with single connections; the others work.
+        warnings: Remarks on what works and had better be changed.
+        public_base_url: Where this service is reached, without a slash at its end.
+        api_response_timeout_s: Seconds for one exchange with a target.
+        max_response_bytes: Longest body of an answer, content encodings undone.
+        max_concurrent: Invocations that may run at once in this process.
+        max_buffered_bytes: Bytes of answers this process may hold at once.
+    """
+
+    connections: ConnectionBook
+    connections_source: str
+    connection_faults: tuple[Fault, ...]
+    warnings: tuple[str, ...]
+    public_base_url: str
+    api_response_timeout_s: int
+    max_response_bytes: int
+    max_concurrent: int
+    max_buffered_bytes: int
+
+
+def read_settings(environ: Mapping[str, str], *, root: Path) -> Settings:
+    """Read all settings.
+
+    Args:
+        environ: The application settings by name, as the environment holds them.
+        root: The folder of ``host.json``; relative paths start there.
+
+    Returns:
+        The settings. Faults of single connections are in them, not raised.
+
+    Raises:
+        SettingsError: Settings on which everything depends are faulty; all of them are named.
+    """
+    reader = _Reader(environ, root)
+    settings = reader.settings()
+    if reader.faults:
+        raise SettingsError(reader.faults)
+    return settings
+
+
+class _Reader:
+    def __init__(self, environ: Mapping[str, str], root: Path) -> None:
+        self.faults: list[Fault] = []
+        self._environ = environ
+        self._root = root
+        self._on_azure = _is_on_azure(environ)
+
+    def settings(self) -> Settings:
+        definitions, source = self._definitions()
+        connections = ConnectionReader(
+            environ=self._environ, root=self._root, on_azure=self._on_azure
+        )
+        known = connections.read(definitions)
+        self.faults.extend(connections.common_faults)
+        return Settings(
+            connections=ConnectionBook(known),
+            connections_source=source,
+            connection_faults=tuple(connections.faults),
+            warnings=tuple(connections.warnings),
+            public_base_url=self._public_base_url(),
+            api_response_timeout_s=self._number("API_RESPONSE_TIMEOUT_SECONDS", 20, 1, 180),
+            max_response_bytes=self._number("MAX_RESPONSE_BYTES", 10_485_760, 1, 2**30),
+            max_concurrent=self._number("MAX_CONCURRENT_INVOCATIONS", 256, 1, 10_000),
+            max_buffered_bytes=self._number("MAX_BUFFERED_BYTES", 268_435_456, 1, 2**40),
+        )
+
+    def _fault(self, name: str, detail: str) -> None:
+        self.faults.append(Fault(name, detail))
+
+    def _text(self, name: str) -> str:
+        text = self._environ.get(name, "").strip()
+        if text.startswith(UNRESOLVED_REFERENCE):
+            self._fault(
+                name,
+                "It is a Key Vault reference that was not resolved; "
+                "the app's identity needs to read that secret.",
+            )
+            return ""
+        return text
+
+    def _number(self, name: str, default: int, least: int, most: int) -> int:
+        text = self._text(name)
+        if not text:
+            return default
+        if not re.fullmatch(r"\d{1,13}", text, re.ASCII) or not least <= int(text) <= most:
+            self._fault(name, f"It takes a whole number from {least} to {most}.")
+            return default
+        return int(text)
+
+    def _public_base_url(self) -> str:
+        url = self._text("PUBLIC_BASE_URL").rstrip("/")
+        host = self._environ.get("WEBSITE_HOSTNAME", "")
+        if not url and host:
+            # Core Tools set the name of this machine, and serve it without TLS.
+            scheme = "http" if host.partition(":")[0] in _LOOPBACK_HOSTS else "https"
+            url = f"{scheme}://{host}"
+        if not url:
+            return "http://127.0.0.1:7071"
+        if not _is_base_url(url):
+            self._fault(
+                "PUBLIC_BASE_URL",
+                "It takes an https URL without query or fragment (http only for this machine), "
+                "such as https://invoke.example.com.",
+            )
+        return url
+
+    def _definitions(self) -> tuple[dict[str, JsonValue], str]:
+        """Return the definitions of the connections, and where they came from."""
+        setting = self._text("SERVICE_CONNECTIONS")
+        text, source = setting, "the setting SERVICE_CONNECTIONS"
+        if not setting.startswith("{"):
+            path = self._root / (setting or CONNECTIONS_FILE)
+            source = str(path)
+            if not setting and not path.is_file():
+                return {}, "nowhere (no connections.json, SERVICE_CONNECTIONS is not set)"
+            try:
+                text = path.read_text(encoding="utf-8")
+            except (OSError, ValueError):
+                self._fault(
+                    "SERVICE_CONNECTIONS",
+                    "It takes a JSON object, or the path of a UTF-8 file with one; "
+                    "there is no file to be read at the path it names.",
+                )
+                return {}, source
+        try:
+            document = parse_input(text)
+        except JsonSyntaxError as error:
+            self._fault("SERVICE_CONNECTIONS", error.message)
+            return {}, source
+        if not isinstance(document, dict):
+            self._fault("SERVICE_CONNECTIONS", "It takes a JSON object: names with connections.")
+            return {}, source
+        return document, source
+
+
+def _is_on_azure(environ: Mapping[str, str]) -> bool:
+    """Tell whether the platform runs us; Core Tools set a host name too, that of this machine."""
+    if environ.get("WEBSITE_INSTANCE_ID") or environ.get("WEBSITE_SITE_NAME"):
+        return True
+    host = environ.get("WEBSITE_HOSTNAME", "").partition(":")[0]
+    return bool(host) and host not in _LOOPBACK_HOSTS
+
+
+def _is_base_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+        _ = parts.port
+    except ValueError:
+        return False
+    secure = parts.scheme == "https" or (parts.scheme == "http" and host in _LOOPBACK_HOSTS)
+    return bool(secure and host and "@" not in parts.netloc and not parts.query + parts.fragment)

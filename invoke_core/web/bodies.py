@@ -1,0 +1,205 @@
+"""Request bodies: from bytes and headers to a parsed document.
+
+Source: HTTP contract, "Conventions" and section 2 (media types, sizes, how YAML is read).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, Protocol
+
+from invoke_core.documents import INPUT_DEPTH_LIMIT, PlainText, parse_input
+from invoke_core.errors import (
+    BodyTooLargeError,
+    InvalidBodyError,
+    LengthRequiredError,
+    UnsupportedMediaTypeError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import yaml
+
+    from invoke_core.documents import JsonValue
+
+BODY_LIMIT_BYTES: Final = 1024 * 1024
+
+_CHARSET: Final = re.compile(r";\s*charset\s*=\s*\"?([^\s;\"]*)", re.IGNORECASE)
+
+
+def read_document(headers: Mapping[str, str], body: bytes, *, yaml_too: bool = True) -> JsonValue:
+    """Read the body of a request.
+
+    Args:
+        headers: The request's headers; names are looked up in lower case.
+        body: The body as it arrived.
+        yaml_too: Whether YAML is read as well as JSON.
+
+    Returns:
+        The document; texts written in YAML without quotes are ``PlainText``.
+
+    Raises:
+        UnsupportedMediaTypeError: Another media type or character set, or none.
+        LengthRequiredError: It was sent in chunks, which the platform drops.
+        BodyTooLargeError: It is longer than ``BODY_LIMIT_BYTES``.
+        InvalidBodyError: It is empty, not UTF-8, or not the document it is said to be.
+    """
+    read = _reader(headers.get("content-type", ""), yaml_too=yaml_too)
+    if not body and "chunked" in headers.get("transfer-encoding", "").lower():
+        raise LengthRequiredError(
+            "The body was sent in chunks and did not arrive: Azure Functions drops chunked bodies. "
+            "Send it with a Content-Length."
+        )
+    if len(body) > BODY_LIMIT_BYTES:
+        raise BodyTooLargeError(f"The body is longer than {BODY_LIMIT_BYTES} bytes (1 MiB).")
+    try:
+        text = body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidBodyError(f"The body is not UTF-8: byte {error.start} does not fit.") from None
+    if not text.strip():
+        raise InvalidBodyError("The body is empty; send the step as JSON or YAML.")
+    return read(text)
+
+
+def _reader(content_type: str, *, yaml_too: bool) -> Callable[[str], JsonValue]:
+    readers = {"application/json": parse_input}
+    if yaml_too:
+        readers |= dict.fromkeys(("application/yaml", "text/yaml", "application/x-yaml"), read_yaml)
+    media_type = content_type.partition(";")[0].strip().lower()
+    known = " or ".join(list(readers)[:2])
+    if media_type not in readers:
+        found = (
+            f"'{media_type[:100]}' is not read here" if media_type else "There is no Content-Type"
+        )
+        raise UnsupportedMediaTypeError(f"{found}; send the header 'Content-Type: {known}'.")
+    charset = _CHARSET.search(content_type)
+    if charset and charset[1].lower() not in {"utf-8", "utf8", "us-ascii"}:
+        raise UnsupportedMediaTypeError(
+            f"The body is said to be in '{charset[1][:100]}'; send it in UTF-8."
+        )
+    return readers[media_type]
+
+
+def read_yaml(text: str) -> JsonValue:
+    """Read a YAML document with every scalar as text.
+
+    Args:
+        text: One YAML document.
+
+    Returns:
+        Objects, lists and texts; those without quotes as ``PlainText``.
+
+    Raises:
+        InvalidBodyError: Not YAML, more than one document, or one that uses tags, anchors,
+            aliases, duplicate or non-text keys, or nests past ``INPUT_DEPTH_LIMIT``.
+    """
+    # Imported here: most calls send JSON.
+    import yaml  # noqa: PLC0415
+
+    builder = _Builder()
+    try:
+        for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+            builder.take(event)
+    except yaml.MarkedYAMLError as error:
+        place = _place(error.problem_mark)
+        raise InvalidBodyError(f"This is not YAML: {error.problem} at {place}.") from None
+    except yaml.YAMLError as error:
+        first_line = str(error).partition("\n")[0]
+        raise InvalidBodyError(f"This is not YAML: {first_line}.") from None
+    return builder.document()
+
+
+class _Mark(Protocol):
+    """A place in a YAML text, by whichever of the library's two scanners."""
+
+    line: int
+    column: int
+
+
+def _place(mark: _Mark | None) -> str:
+    if mark is None:
+        return "a place unknown"
+    return f"line {mark.line + 1}, column {mark.column + 1}"
+
+
+class _Builder:
+    """Makes a document of YAML events, refusing what makes YAML dangerous or ambiguous."""
+
+    def __init__(self) -> None:
+        self._documents: list[JsonValue] = []
+        self._open: list[tuple[dict[str, JsonValue] | list[JsonValue], str | None]] = []
+        self._key: str | None = None
+
+    def document(self) -> JsonValue:
+        if not self._documents:
+            raise InvalidBodyError("The body is empty; send the step as JSON or YAML.")
+        return self._documents[0]
+
+    def take(self, event: yaml.Event) -> None:
+        import yaml  # noqa: PLC0415
+
+        if isinstance(event, yaml.NodeEvent):
+            self._judge(event)
+        match event:
+            case yaml.ScalarEvent():
+                self._scalar(event)
+            case yaml.MappingStartEvent():
+                self._start({}, event)
+            case yaml.SequenceStartEvent():
+                self._start([], event)
+            case yaml.CollectionEndEvent():
+                self._key = self._open.pop()[1]
+
+    def _judge(self, event: yaml.NodeEvent) -> None:
+        import yaml  # noqa: PLC0415
+
+        place = _place(event.start_mark)
+        if isinstance(event, yaml.AliasEvent):
+            raise InvalidBodyError(f"YAML aliases are not read here (*{event.anchor}, {place}).")
+        if event.anchor:
+            raise InvalidBodyError(f"YAML anchors are not read here (&{event.anchor}, {place}).")
+        if getattr(event, "tag", None):
+            raise InvalidBodyError(f"YAML tags are not read here ({place}).")
+        if not self._open and self._documents:
+            raise InvalidBodyError(f"There is a second YAML document ({place}); send one.")
+
+    def _scalar(self, event: yaml.ScalarEvent) -> None:
+        text = str(event.value)
+        if self._awaits_key():
+            self._take_key(text, event)
+        else:
+            self._add(PlainText(text) if event.style in {None, ""} else text)
+
+    def _awaits_key(self) -> bool:
+        return bool(self._open) and isinstance(self._open[-1][0], dict) and self._key is None
+
+    def _take_key(self, text: str, event: yaml.ScalarEvent) -> None:
+        members = self._open[-1][0]
+        if text in members:
+            raise InvalidBodyError(
+                f"The key '{text}' stands twice in one object ({_place(event.start_mark)})."
+            )
+        self._key = text
+
+    def _start(
+        self, container: dict[str, JsonValue] | list[JsonValue], event: yaml.CollectionStartEvent
+    ) -> None:
+        if self._awaits_key():
+            raise InvalidBodyError(f"A YAML key is text ({_place(event.start_mark)}).")
+        if len(self._open) >= INPUT_DEPTH_LIMIT:
+            raise InvalidBodyError(f"Nested deeper than {INPUT_DEPTH_LIMIT} levels.")
+        self._add(container)
+        self._open.append((container, None))
+        self._key = None
+
+    def _add(self, value: JsonValue) -> None:
+        if not self._open:
+            self._documents.append(value)
+            return
+        parent = self._open[-1][0]
+        if isinstance(parent, list):
+            parent.append(value)
+        elif self._key is not None:
+            parent[self._key] = value
+            self._key = None
