@@ -1,1 +1,0 @@
-"""Settings and connections from strings: all faults at once."""
