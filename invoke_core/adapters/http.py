@@ -1,0 +1,242 @@
+"""The ``Sender``: requests prepared by ``requests``, sent by ``urllib3``, within one deadline.
+
+Each hop has a connection of its own, closed after it. Kept-alive connections would save a
+handshake now and then, and cost certainty: a target may close one at the moment a request is
+written to it, and then nobody knows whether a POST took effect. Neither sessions nor pools of the
+two libraries are used, and so none of what they add: no proxies, netrc or cookies from the
+environment, no retries, no redirects of their own, no URL in a debug log.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from http.client import HTTPException
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from invoke_core import __version__
+from invoke_core.adapters.deadline import Watchdog
+from invoke_core.adapters.decoding import DecodingError, decoded
+from invoke_core.adapters.dialling import connected
+from invoke_core.adapters.exchange import (
+    BrokenAnswerError,
+    Exchange,
+    NoAnswerError,
+    Stage,
+)
+from invoke_core.adapters.redirects import MOST_REDIRECTS, followed, is_followable
+from invoke_core.adapters.resolver import LookUp, Resolver, system_look_up
+from invoke_core.adapters.tls import TlsContexts, TlsFilesError
+from invoke_core.adapters.transfer import AnswerReader, Head, declared_length
+from invoke_core.adapters.urls import PreparedUrl, prepare
+from invoke_core.model import Answer, Method, ReasonCode
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Container, Iterator
+    from contextlib import AbstractContextManager
+
+    from invoke_core.adapters.budget import ByteBudget, Lease
+    from invoke_core.model import Connection, OutgoingRequest
+    from invoke_core.ports import JudgeUrl
+
+_OWN_HEADERS: Final = (
+    ("User-Agent", f"invoke-rest-api/{__version__}"),
+    ("Accept", "*/*"),
+    ("Accept-Encoding", "gzip, deflate"),
+    ("Connection", "close"),
+)
+"""Sent beside the caller's, where he has none of the name (contract, section 2)."""
+
+_NEVER_WITH_LENGTH: Final = frozenset({Method.GET, Method.HEAD, Method.TRACE})
+"""Methods that announce no empty body; ``requests`` has one announced for all others."""
+
+_LIBRARY_ERRORS: Final = (
+    BrokenAnswerError,
+    NoAnswerError,
+    DecodingError,
+    TlsFilesError,
+    HTTPException,
+    OSError,  # TimeoutError, those of sockets, look-ups and TLS among them
+    ValueError,  # a header that cannot be written
+    OverflowError,  # a port out of range
+    RuntimeError,  # no more threads
+)
+
+
+class HttpSender:
+    """Sends requests over HTTP/1.1. One for the process; any number of threads may use it."""
+
+    def __init__(self, *, budget: ByteBudget, look_up: LookUp = system_look_up) -> None:
+        """Share a budget among all exchanges.
+
+        Args:
+            budget: Counts the bytes of answers.
+            look_up: Looks names up; may take its time, it is given up at the deadline.
+        """
+        self._budget = budget
+        self._resolver = Resolver(look_up)
+        self._watchdog = Watchdog()
+        self._tls_contexts = TlsContexts()
+
+    def prepared_url(self, url: str) -> str:
+        """Return the URL exactly as it would be sent; see the port."""
+        return prepare(url).text
+
+    def spent(self) -> bool:
+        """Tell whether the process holds as many bytes of answers as it may."""
+        return self._budget.spent()
+
+    @contextmanager
+    def send(
+        self,
+        request: OutgoingRequest,
+        *,
+        connection: Connection,
+        judge: JudgeUrl,
+        answers: Container[int],
+        timeout_s: float,
+        limit_bytes: int,
+    ) -> Iterator[Answer]:
+        """Send a request and read the answer to its last byte; see the port."""
+        terms = _Terms(connection=connection, judge=judge, answers=answers, limit_bytes=limit_bytes)
+        with self._budget.lease() as lease:
+            yield self._answer(request, terms=terms, timeout_s=timeout_s, lease=lease)
+
+    def _answer(
+        self, request: OutgoingRequest, *, terms: _Terms, timeout_s: float, lease: Lease
+    ) -> Answer:
+        started_at = monotonic()
+        with self._watchdog.deadline(timeout_s) as deadline:
+            exchange = Exchange(
+                timeout_s=timeout_s,
+                deadline=deadline,
+                lease=lease,
+                has_client_certificate=terms.connection.tls.client_certificate is not None,
+            )
+            try:
+                head, body = self._followed(request, terms=terms, exchange=exchange)
+            except _LIBRARY_ERRORS as error:
+                # Errors of the system hold no secrets; those of the libraries quote headers.
+                cause = error if isinstance(error, OSError) else None
+                raise exchange.failure(error) from cause
+            if deadline.is_cut:
+                raise exchange.failure(TimeoutError())
+        lease.finish()
+        return Answer(
+            status=head.status,
+            headers=head.headers,
+            body=body,
+            elapsed_ms=round((monotonic() - started_at) * 1000),
+        )
+
+    def _followed(
+        self, request: OutgoingRequest, *, terms: _Terms, exchange: Exchange
+    ) -> tuple[Head, bytes]:
+        allow = terms.connection.allow
+        for _ in range(MOST_REDIRECTS + 1):
+            url = prepare(request.url)
+            exchange.begin_hop(str(url.origin))
+            with self._connected(url, terms=terms, exchange=exchange) as sock:
+                _write(sock, request, url=url, exchange=exchange)
+                reader = AnswerReader(sock, exchange)
+                head = reader.head()
+                if not is_followable(head, answers=terms.answers):
+                    exchange.stage = Stage.READING_BODY
+                    if request.method is Method.HEAD:
+                        return head, b""
+                    return head, _body(reader, head, terms.limit_bytes, exchange)
+            request = followed(
+                request, url=url, head=head, allow=allow, judge=terms.judge, exchange=exchange
+            )
+        raise exchange.error(
+            ReasonCode.TOO_MANY_REDIRECTS,
+            f"{exchange.place} redirected the request more than {MOST_REDIRECTS} times.",
+        )
+
+    def _connected(
+        self, url: PreparedUrl, *, terms: _Terms, exchange: Exchange
+    ) -> AbstractContextManager[socket.socket]:
+        is_tls = url.origin.scheme == "https"
+        return connected(
+            url.origin,
+            exchange=exchange,
+            resolver=self._resolver,
+            allow_loopback=terms.connection.allow.loopback,
+            tls_context=self._tls_contexts.get(terms.connection.tls) if is_tls else None,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Terms:
+    """What one call of ``send`` asks for beside the request."""
+
+    connection: Connection
+    judge: JudgeUrl
+    answers: Container[int]
+    limit_bytes: int
+
+
+def _write(
+    sock: socket.socket, request: OutgoingRequest, *, url: PreparedUrl, exchange: Exchange
+) -> None:
+    origin = url.origin
+    kind = HTTPSConnection if origin.scheme == "https" else HTTPConnection
+    connection = kind(origin.host, origin.port)
+    connection.sock = sock
+    headers = _headers(request)
+    connection.putrequest(
+        request.method,
+        url.target,
+        skip_host=any(name.lower() == "host" for name, _ in headers),
+        skip_accept_encoding=True,
+    )
+    for name, value in headers:
+        connection.putheader(name, value)
+    exchange.stage = Stage.SENDING
+    # A target may refuse a request before it has read all of it: its answer counts, if it can
+    # still be read.
+    with suppress(BrokenPipeError, ConnectionResetError):
+        connection.endheaders(request.body)
+    exchange.stage = Stage.WAITING
+
+
+def _headers(request: OutgoingRequest) -> list[tuple[str, str]]:
+    # Blanks around a value are no part of it (RFC 9110, section 5.5).
+    headers = [(name, value.strip(" \t")) for name, value in request.headers]
+    taken = {name.lower() for name, _ in headers}
+    headers += [(name, value) for name, value in _OWN_HEADERS if name.lower() not in taken]
+    if "content-length" not in taken:
+        if request.body:
+            headers.append(("Content-Length", str(len(request.body))))
+        elif request.method not in _NEVER_WITH_LENGTH:
+            headers.append(("Content-Length", "0"))
+    return headers
+
+
+def _body(reader: AnswerReader, head: Head, limit_bytes: int, exchange: Exchange) -> bytes:
+    too_large = exchange.error(
+        ReasonCode.RESPONSE_TOO_LARGE,
+        f"The answer of {exchange.place} is longer than {limit_bytes} bytes, decompressed"
+        " (MAX_RESPONSE_BYTES); ask for less, a page or single fields, or raise the setting.",
+    )
+    is_plain = not head.values("content-encoding") and not head.values("transfer-encoding")
+    if is_plain and (declared_length(head) or 0) > limit_bytes and head.status not in {204, 304}:
+        raise too_large
+    body = bytearray()
+    received = reader.body(head)
+    for piece in decoded(received, head.values("content-encoding")):
+        if len(body) + len(piece) > limit_bytes:
+            raise too_large
+        exchange.lease.add(len(piece))
+        body += piece
+    # What follows the end of an encoding is dropped, but has to be there as announced.
+    dropped_bytes = 0
+    for piece in received:
+        dropped_bytes += len(piece)
+        if dropped_bytes > limit_bytes:
+            raise too_large
+    return bytes(body)

@@ -1,0 +1,66 @@
+"""URLs exactly as they are sent.
+
+Source: HTTP contract, section 7 ("judged twice, as concatenated and as prepared for sending").
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+import requests
+
+from invoke_core.errors import PolicyError
+
+_PORTS: Final = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where a URL leads: scheme, host and port, and nothing else of it."""
+
+    scheme: str
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        """Return host and port for a sentence."""
+        return f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedUrl:
+    """A URL after the percent-encoding of the transport.
+
+    Attributes:
+        text: All of it.
+        origin: Where the connection goes.
+        target: What stands in the request line: path and query.
+    """
+
+    text: str
+    origin: Origin
+    target: str
+
+
+def prepare(url: str) -> PreparedUrl:
+    """Prepare a URL as ``requests`` does.
+
+    Raises:
+        PolicyError: It cannot be made into an http or https URL.
+    """
+    try:
+        # The authentication that does nothing keeps user information in a URL from becoming a
+        # credential.
+        prepared = requests.Request("GET", url, auth=lambda request: request).prepare()
+        text = prepared.url or ""
+        parts = urlsplit(text)
+        if parts.scheme not in _PORTS or not parts.hostname:
+            raise PolicyError("The URL is not an http or https URL with a host.")
+        port = _PORTS[parts.scheme] if parts.port is None else parts.port
+        origin = Origin(scheme=parts.scheme, host=parts.hostname, port=port)
+        return PreparedUrl(text=text, origin=origin, target=prepared.path_url)
+    except (requests.RequestException, ValueError):
+        # Their messages quote the URL, and it may hold secrets.
+        raise PolicyError("The URL cannot be read as an http or https URL.") from None
