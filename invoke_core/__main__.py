@@ -1,1 +1,125 @@
-"""The command line."""
+"""The command line: ``python -m invoke_core serve`` and ``check``.
+
+Source: HTTP contract, section 8.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import os
+import sys
+from typing import TYPE_CHECKING, Final
+
+from invoke_core import __version__
+from invoke_core.errors import ConfigurationError, SettingsError
+from invoke_core.local.server import THREADS, LocalServer, serve
+from invoke_core.settings import read_settings
+from invoke_core.settings.local_file import read_local_settings
+from invoke_core.web.callers import caller_of_key
+from invoke_core.wiring import APP_ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from invoke_core.settings import Settings
+
+_FAULTY: Final = 1
+
+
+def main(arguments: Sequence[str] | None = None, *, announce: Callable[[str], None] = print) -> int:
+    """Run a command.
+
+    Args:
+        arguments: The words after the program's name; None takes them from the process.
+        announce: Gets the line that says where the server listens, once it does.
+
+    Returns:
+        The exit code: 0, or 1 where settings are faulty or the server cannot run.
+    """
+    options = _parser().parse_args(arguments)
+    if options.command == "check" and options.caller is not None:
+        print(caller_of_key(options.caller))
+        return 0
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        settings = _strict_settings()
+        if options.command == "serve":
+            _serve(options, announce)
+        else:
+            print(_summary(settings))
+    except SettingsError as error:
+        for fault in error.faults:
+            print(f"{fault.pointer}: {fault.detail}", file=sys.stderr)
+        return _FAULTY
+    except ConfigurationError as error:
+        print(error.message, file=sys.stderr)
+        return _FAULTY
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m invoke_core", description="Run REST invocations for pipelines."
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    server = commands.add_parser("serve", help="serve the functions on this machine")
+    server.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    server.add_argument("--port", type=int, default=7071, help="0 picks a free one (%(default)s)")
+    server.add_argument("--function-key", metavar="KEY", help="what callers have to show")
+    server.add_argument(
+        "--drop-chunked",
+        action="store_true",
+        help="hand over chunked bodies as empty ones, as the Functions host does",
+    )
+    check = commands.add_parser("check", help="check the settings, and do nothing else")
+    check.add_argument(
+        "--caller", metavar="KEY", help="print what stands for a function key in allow.callers"
+    )
+    return parser
+
+
+def _strict_settings() -> Settings:
+    """Return the settings of this machine; any fault, of a single connection too, is raised."""
+    for name, value in read_local_settings(APP_ROOT).items():
+        os.environ.setdefault(name, value)  # noqa: TID251  # as Core Tools do
+    settings = read_settings(os.environ, root=APP_ROOT)  # noqa: TID251  # at the process's edge
+    if settings.connection_faults:
+        raise SettingsError(settings.connection_faults)
+    for warning in settings.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    return settings
+
+
+def _serve(options: argparse.Namespace, announce: Callable[[str], None]) -> None:
+    sys.path.insert(0, str(APP_ROOT))
+    server = LocalServer(
+        importlib.import_module("function_app").app,
+        app_root=APP_ROOT,
+        host=options.host,
+        port=options.port,
+        function_key=options.function_key,
+        drop_chunked=options.drop_chunked,
+        threads=_threads(),
+    )
+    os.environ.setdefault("PUBLIC_BASE_URL", server.url)  # noqa: TID251  # the listener's own
+    # Read again: the handlers will see what the check saw, and the URL.
+    print(_summary(read_settings(os.environ, root=APP_ROOT)))  # noqa: TID251  # likewise
+    serve(server, announce=announce)
+
+
+def _threads() -> int:
+    text = os.environ.get("PYTHON_THREADPOOL_THREAD_COUNT", "")  # noqa: TID251  # likewise
+    return int(text) if text.isdecimal() and int(text) > 0 else THREADS
+
+
+def _summary(settings: Settings) -> str:
+    names = ", ".join(sorted(settings.connections.names())) or "none"
+    store = f"embedded, {settings.store_path}" if settings.store_path else "Azure Storage"
+    return f"Connections: {names} (from {settings.connections_source})\nStore: {store}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -19,6 +19,7 @@
     │  ├─ SettingsError                names of the faulty settings
     │  └─ ConnectionUnavailableError   one connection is faulty
     └─ DependencyError                 trying again may help
+       ├─ StoreUnavailableError        the store cannot be used
        ├─ BusyError                    the limit of this process is reached
        └─ SendError                    the exchange with the target did not come to an end
 
@@ -215,6 +216,19 @@ class ConnectionUnavailableError(ConfigurationError):
 
 class DependencyError(InvokeError):
     """Something this service needs did not do its part; trying again may help."""
+
+
+class StoreUnavailableError(DependencyError):
+    """The store cannot be used.
+
+    Attributes:
+        setting: The setting that names it.
+    """
+
+    def __init__(self, setting: str, cause: str) -> None:
+        """Keep the setting's name, and the kind of failure; never where the store is."""
+        super().__init__(f"The store that the setting {setting} names cannot be used ({cause}).")
+        self.setting = setting
 
 
 class BusyError(DependencyError):

@@ -80,3 +80,15 @@ class Sender(Protocol):
     def spent(self) -> bool:
         """Tell whether the process holds as many bytes of answers as it may."""
         ...
+
+
+class Store(Protocol):
+    """Keeps the state of invocations."""
+
+    def check(self) -> None:
+        """See whether the store can be used.
+
+        Raises:
+            StoreUnavailableError: It cannot.
+        """
+        ...

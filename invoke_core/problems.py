@@ -57,6 +57,7 @@ PROBLEM_TYPES: Final[dict[type[errors.InvokeError], ProblemType]] = {
     errors.ConfigurationError: ProblemType(
         503, "misconfigured", "The service is not set up correctly"
     ),
+    errors.StoreUnavailableError: ProblemType(503, "storeUnavailable", "The store cannot be used"),
     errors.BusyError: ProblemType(429, "tooManyRequests", "The service is busy"),
     errors.DependencyError: ProblemType(
         502, "dependencyFailed", "Something the service needs did not answer"

@@ -11,6 +11,7 @@ import os
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4  # noqa: TID251  # the ids of the process
 
@@ -59,7 +60,10 @@ def build_handlers(environ: Mapping[str, str], *, root: Path) -> Handlers:
 
 
 def _working_handlers(settings: Settings, *, platform_auth: bool) -> Handlers:
+    from invoke_core.adapters.budget import ByteBudget  # noqa: PLC0415
     from invoke_core.adapters.http import HttpSender  # noqa: PLC0415
+    from invoke_core.adapters.sqlite import SqliteStore  # noqa: PLC0415
+    from invoke_core.health import StoreHealth  # noqa: PLC0415
     from invoke_core.service import InvokeService, Limits  # noqa: PLC0415
     from invoke_core.web.api import Handlers  # noqa: PLC0415
 
@@ -68,7 +72,7 @@ def _working_handlers(settings: Settings, *, platform_auth: bool) -> Handlers:
     for warning in settings.warnings:
         _log.warning("%s", warning)
     service = InvokeService(
-        sender=HttpSender(max_buffered_bytes=settings.max_buffered_bytes),
+        sender=HttpSender(budget=ByteBudget(settings.max_buffered_bytes)),
         connections=settings.connections,
         now=_now,
         new_id=_new_id,
@@ -79,8 +83,12 @@ def _working_handlers(settings: Settings, *, platform_auth: bool) -> Handlers:
         ),
         public_base_url=settings.public_base_url,
     )
+    store_health = None
+    if settings.store_path is not None:
+        store_health = StoreHealth(SqliteStore(settings.store_path), monotonic_s=monotonic)
     return Handlers(
         service,
+        store_health=store_health,
         base_url=settings.public_base_url,
         platform_auth=platform_auth,
         new_id=_new_id,

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from invoke_core.documents import parse_input
 from invoke_core.errors import Fault, JsonSyntaxError, SettingsError
 from invoke_core.model import ConnectionBook
+from invoke_core.settings import storage
 from invoke_core.settings.connections import UNRESOLVED_REFERENCE, ConnectionReader
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Settings:
         max_response_bytes: Longest body of an answer, content encodings undone.
         max_concurrent: Invocations that may run at once in this process.
         max_buffered_bytes: Bytes of answers this process may hold at once.
+        store_path: File of the embedded store; None where Azure Storage is named.
     """
 
     connections: ConnectionBook
@@ -51,6 +53,7 @@ class Settings:
     max_response_bytes: int
     max_concurrent: int
     max_buffered_bytes: int
+    store_path: Path | None
 
 
 def read_settings(environ: Mapping[str, str], *, root: Path) -> Settings:
@@ -97,6 +100,7 @@ class _Reader:
             max_response_bytes=self._number("MAX_RESPONSE_BYTES", 10_485_760, 1, 2**30),
             max_concurrent=self._number("MAX_CONCURRENT_INVOCATIONS", 256, 1, 10_000),
             max_buffered_bytes=self._number("MAX_BUFFERED_BYTES", 268_435_456, 1, 2**40),
+            store_path=self._store_path(),
         )
 
     def _fault(self, name: str, detail: str) -> None:
@@ -121,6 +125,13 @@ class _Reader:
             self._fault(name, f"It takes a whole number from {least} to {most}.")
             return default
         return int(text)
+
+    def _store_path(self) -> Path | None:
+        try:
+            return storage.embedded_store(self._environ, root=self._root, on_azure=self._on_azure)
+        except ValueError as error:
+            self._fault(storage.SETTING, str(error))
+            return None
 
     def _public_base_url(self) -> str:
         url = self._text("PUBLIC_BASE_URL").rstrip("/")

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from invoke_core.documents import JsonValue
+    from invoke_core.health import StoreHealth
     from invoke_core.ports import NewId
     from invoke_core.problems import Problem
     from invoke_core.service import InvokeService
@@ -42,6 +43,7 @@ class Handlers:
         self,
         service: InvokeService | SettingsError,
         *,
+        store_health: StoreHealth | None = None,
         base_url: str,
         platform_auth: bool,
         new_id: NewId,
@@ -51,11 +53,13 @@ class Handlers:
         Args:
             service: Runs tasks; where settings everything depends on are faulty, the error that
                 tells which, and every route but health answers with it.
+            store_health: Looks at the store; None where there is none to look at.
             base_url: Where this service is reached, without a slash at its end.
             platform_auth: Whether the platform's authentication is on.
             new_id: Names incidents.
         """
         self._service = service
+        self._store_health = store_health
         self._base_url = base_url
         self._platform_auth = platform_auth
         self._new_id = new_id
@@ -100,7 +104,11 @@ class Handlers:
 
     def _health(self, _: func.HttpRequest) -> func.HttpResponse:
         self._working_service()
-        return _json({"status": "ok", "version": __version__, "store": None})
+        # There is nothing to look at where the state goes to Azure Storage: nothing goes there yet.
+        if self._store_health is not None:
+            self._store_health.check()
+        store = None if self._store_health is None else "ok"
+        return _json({"status": "ok", "version": __version__, "store": store})
 
     def _openapi(self, _: func.HttpRequest) -> func.HttpResponse:
         return _json(openapi_document(self._base_url))
