@@ -115,6 +115,8 @@ class Connection(BaseHTTPRequestHandler):
         except OSError:
             _log.debug("The client did not wait.", exc_info=True)
         finally:
+            # The socket closes once the file made from it has closed as well.
+            self.rfile.close()
             self.connection.close()
 
     def handle_expect_100(self) -> bool:
@@ -131,28 +133,20 @@ class Connection(BaseHTTPRequestHandler):
         started = monotonic()
         self._expects_100 = self._unread = False
         self.close_connection = True
-        self.command = ""
         self.request_version = self.protocol_version
+        method = path = name = "-"
         try:
             if not self._read_head():
                 return False
             head = self._head()
-            found = self._host.find(head)
-            answer, name = self._run(found)
+            method, path = head.method, head.path
+            answer, name = self._run(self._host.find(head))
         except _RefusedError as refused:
-            self._unread = True
-            self.close_connection = True
-            answer, name = Answer(refused.status), "-"
-            head = None
-        self._write(answer)
-        _log.info(
-            "%s %s %d %s %.0f ms",
-            head.method if head else "-",
-            head.path if head else "-",
-            answer.status,
-            name,
-            (monotonic() - started) * 1000,
-        )
+            self._unread = self.close_connection = True
+            answer = Answer(refused.status)
+        self._write(answer, with_body=method.upper() != "HEAD")
+        took_ms = (monotonic() - started) * 1000
+        _log.info("%s %s %d %s %.0f ms", method, path, answer.status, name, took_ms)
         return not self.close_connection
 
     def _run(self, found: Call | HTTPStatus) -> tuple[Answer, str]:
@@ -282,10 +276,10 @@ class Connection(BaseHTTPRequestHandler):
             length -= len(piece)
         return b"".join(pieces)
 
-    def _write(self, answer: Answer) -> None:
+    def _write(self, answer: Answer, *, with_body: bool) -> None:
         if self._stopping.is_set():
             self.close_connection = True
-        body = answer.body
+        body = answer.body if with_body else b""
         lines = [
             f"HTTP/1.1 {answer.status} {_phrase(answer.status)}",
             f"Date: {self.date_time_string()}",
@@ -294,9 +288,7 @@ class Connection(BaseHTTPRequestHandler):
         if answer.status in {204, 304}:
             body = b""
         else:
-            lines.append(f"Content-Length: {len(body)}")
-        if self.command.upper() == "HEAD":
-            body = b""
+            lines.append(f"Content-Length: {len(answer.body)}")
         if self.close_connection:
             lines.append("Connection: close")
         elif self.request_version == "HTTP/1.0":

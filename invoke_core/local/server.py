@@ -32,6 +32,7 @@ THREADS = 320
 """As many requests run at once; infra/ gives the worker on Azure the same number."""
 
 _BACKLOG = 1024
+_LAST_PORT = 65535
 _IDLE_S = 130.0
 _ACCEPT_PAUSE_S = 0.1
 
@@ -188,11 +189,13 @@ class LocalServer:
 
 
 def _listen(host: str, port: int) -> socket.socket:
+    if not 0 <= port <= _LAST_PORT:
+        raise LocalServerError(f"A port is a number from 0 to {_LAST_PORT}; {port} is none.")
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
-    except (OSError, OverflowError) as error:
-        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
             raise LocalServerError(
                 f"Port {port} of {host} is in use already; stop what listens there, or choose "
                 "another port."
@@ -202,10 +205,15 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+def _say(line: str) -> None:
+    # Into a pipe nothing would be seen before the end without the flush.
+    print(line, flush=True)
+
+
 def serve(
     server: LocalServer,
     *,
-    announce: Callable[[str], None] = print,
+    announce: Callable[[str], None] = _say,
     grace_s: float = 10.0,
 ) -> None:
     """Run a server until SIGTERM or SIGINT, then stop it cleanly. Call it in the main thread.

@@ -1,0 +1,1 @@
+"""The local server: routes, conversions and the wire, against a toy app."""

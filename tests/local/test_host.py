@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import azure.functions as func
+import pytest
+
+from invoke_core.local.errors import LocalServerError
+from invoke_core.local.host import FunctionHost, read_route_prefix
+from invoke_core.local.server import LocalServer
+from tests.local.toy import toy_app
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def _host(app: func.FunctionApp, route_prefix: str = "") -> FunctionHost:
+    return FunctionHost(app, route_prefix=route_prefix, function_key=None)
+
+
+def _app_with(route: str | None) -> func.FunctionApp:
+    app = func.FunctionApp()
+
+    @app.route(route=route)
+    def one(req: func.HttpRequest) -> str:
+        return str(req.method)
+
+    return app
+
+
+@pytest.mark.parametrize("route", ["admin", "Runtimes/x", "/administrators", "runtime/{*x}"])
+def test_a_reserved_route_keeps_the_server_from_starting(route: str) -> None:
+    with pytest.raises(LocalServerError) as caught:
+        _host(_app_with(route), route_prefix="api")
+
+    assert caught.value.message == (
+        f"The route '{route}' of the function 'one' is refused: no route may begin with admin or "
+        "runtime."
+    )
+
+
+def test_a_trigger_that_cannot_be_run_keeps_the_server_from_starting() -> None:
+    app = func.FunctionApp()
+
+    @app.timer_trigger(schedule="0 * * * * *", arg_name="timer")
+    def tick(timer: func.TimerRequest) -> None:
+        del timer
+
+    with pytest.raises(LocalServerError) as caught:
+        _host(app)
+
+    assert caught.value.message == (
+        "The local server cannot run the function 'tick': it has the trigger 'timerTrigger', and "
+        "only HTTP triggers are supported."
+    )
+
+
+def test_a_further_binding_keeps_the_server_from_starting() -> None:
+    app = func.FunctionApp()
+
+    @app.route(route="x")
+    @app.queue_output(arg_name="out", queue_name="q", connection="c")
+    def one(req: func.HttpRequest, out: func.Out[str]) -> str:
+        del req, out
+        return ""
+
+    with pytest.raises(LocalServerError, match="without further bindings"):
+        _host(app)
+
+
+def test_an_async_function_keeps_the_server_from_starting() -> None:
+    app = func.FunctionApp()
+
+    @app.route(route="x")
+    async def one(req: func.HttpRequest) -> str:
+        return str(req.method)
+
+    with pytest.raises(LocalServerError, match="it runs synchronous functions"):
+        _host(app)
+
+
+def test_a_parameter_named_unlike_its_binding_keeps_the_server_from_starting() -> None:
+    """The worker refuses it as well, and the whole app with it."""
+    app = func.FunctionApp()
+
+    @app.route(route="x")
+    def one(request: func.HttpRequest) -> str:
+        return str(request.method)
+
+    with pytest.raises(LocalServerError) as caught:
+        _host(app)
+
+    assert caught.value.message == "The function 'one' has to take one parameter, named 'req'."
+
+
+def test_two_functions_of_one_name_keep_the_server_from_starting() -> None:
+    app = func.FunctionApp()
+    for route in ("x", "y"):
+
+        @app.route(route=route)
+        def one(req: func.HttpRequest) -> str:
+            return str(req.method)
+
+    with pytest.raises(
+        LocalServerError, match=r"^The app cannot be indexed: Function one does not"
+    ):
+        _host(app)
+
+
+def test_an_app_can_be_indexed_again() -> None:
+    app = toy_app()
+    app.get_functions()
+
+    _host(app)
+    _host(app)
+
+
+def test_a_function_without_a_route_is_found_under_its_name_behind_the_prefix() -> None:
+    host = _host(_app_with(None), route_prefix="api")
+
+    assert host._routes.find("GET", "/api/one") == ("one", {})
+
+
+@pytest.mark.parametrize(
+    ("text", "prefix"),
+    [
+        ('{"version": "2.0"}', "api"),
+        ('{"extensions": {"http": {"routePrefix": ""}}}', ""),
+        ('{"extensions": {"http": {"routePrefix": "/v1/"}}}', "v1"),
+        ('\ufeff{"extensions": {"http": {}}}', "api"),
+    ],
+)
+def test_the_route_prefix_is_read_from_host_json(app_root: Path, text: str, prefix: str) -> None:
+    (app_root / "host.json").write_text(text, "utf-8")
+
+    assert read_route_prefix(app_root / "host.json") == prefix
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"extensions": null}', '{"extensions": {"http": {"routePrefix": 1}}}']
+)
+def test_a_host_json_that_is_none_keeps_the_server_from_starting(app_root: Path, text: str) -> None:
+    (app_root / "host.json").write_text(text)
+
+    with pytest.raises(LocalServerError, match=r"host\.json"):
+        LocalServer(toy_app(), app_root=app_root, port=0)
+
+
+def test_a_missing_host_json_keeps_the_server_from_starting(tmp_path: Path) -> None:
+    with pytest.raises(LocalServerError, match=r"^host\.json cannot be read: "):
+        LocalServer(toy_app(), app_root=tmp_path, port=0)

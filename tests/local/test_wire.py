@@ -1,0 +1,228 @@
+"""Byte by byte: what a well-behaved client library never sends."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.local.conftest import RawClient
+
+if TYPE_CHECKING:
+    from invoke_core.local.server import LocalServer
+
+_ECHO = b"POST /api/echo/x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n"
+_OPEN = b"GET /api/open HTTP/1.1\r\nHost: h\r\n\r\n"
+
+
+def _status(answer: bytes) -> int:
+    return int(answer.split(b" ", 2)[1])
+
+
+def _seen(answer: bytes) -> dict[str, Any]:
+    seen: dict[str, Any] = json.loads(answer.partition(b"\r\n\r\n")[2])
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\n", 400),
+        (b"GET\r\n\r\n", 400),
+        (b"   \r\n\r\n", 400),
+        (b"GET /api/open\r\n\r\n", 400),
+        (b"GET  /api/open HTTP/1.1\r\nHost: h\r\n\r\n", 400),
+        (b"GET /api/open HTTP/x\r\nHost: h\r\n\r\n", 400),
+        (b"GET /api/open FTP/1.1\r\nHost: h\r\n\r\n", 400),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
+        (b"G(T /api/open HTTP/1.1\r\nHost: h\r\n\r\n", 400),
+        (b"GET /api/op\xe9n HTTP/1.1\r\nHost: h\r\n\r\n", 400),
+        (b"GET /api/op\x7fn HTTP/1.1\r\nHost: h\r\n\r\n", 400),
+        (b"GET api/open HTTP/1.1\r\nHost: h\r\n\r\n", 400),
+        (b"GET ftp://h/api/open HTTP/1.1\r\nHost: h\r\n\r\n", 400),
+        (b"GET http://[h/api/open HTTP/1.1\r\nHost: h\r\n\r\n", 400),
+        (b"GET /api/open HTTP/1.1\r\n\r\n", 400),
+        (b"GET /api/open HTTP/1.1\r\nHost: h\r\nHost: h\r\n\r\n", 400),
+        (b"GET /api/open HTTP/1.1\r\nHost: a b\r\n\r\n", 400),
+        (b"GET /api/open HTTP/1.1\r\nHost: h\r\nno colon\r\n\r\n", 400),
+        (b"GET /api/open HTTP/1.1\r\nHost: h\r\nX : 1\r\n\r\n", 400),
+        (b"GET /api/open HTTP/1.1\r\nHost: h\r\n: 1\r\n\r\n", 400),
+        (b"GET /api/open HTTP/1.1\r\n Host: h\r\n\r\n", 400),
+        (b"GET /api/open HTTP/1.1\r\nHost: h\r\nX: 1\r\n folded\r\n\r\n", 400),
+        (b"GET /api/open HTTP/1.1\r\nHost: h\r\nX: a\x00b\r\n\r\n", 400),
+        (b"GET /api/open HTTP/1.1\r\nHost: h\r\nX: a\rb\r\n\r\n", 400),
+        (b"GET /api/open HTTP/1.1\r\nHost: h\r\nX: \xff\r\n\r\n", 400),
+        (b"GET /api/open HTTP/1.1\r\nFrom me\r\nHost: h\r\n\r\n", 400),
+        (b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\nHost: h\r\n\r\n", 414),
+        (b"GET /api/open HTTP/1.1\r\nX: " + b"x" * 70_000 + b"\r\n\r\n", 431),
+        (b"GET /api/open HTTP/1.1\r\n" + b"X: 1\r\n" * 101 + b"\r\n", 431),
+        (_ECHO + b"Content-Length: -1\r\n\r\n", 400),
+        (_ECHO + b"Content-Length: +1\r\n\r\nx", 400),
+        (_ECHO + b"Content-Length: 1_0\r\n\r\nx", 400),
+        (_ECHO + b"Content-Length: 1\r\nContent-Length: 1\r\n\r\nx", 400),
+        (_ECHO + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+        (_ECHO + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 400),
+        (b"POST /api/size HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+        (_ECHO + b"Transfer-Encoding: chunked\r\n\r\nx\r\n\r\n", 400),
+        (_ECHO + b"Transfer-Encoding: chunked\r\n\r\n-1\r\n\r\n", 400),
+        (_ECHO + b"Transfer-Encoding: chunked\r\n\r\n1\r\nab\r\n0\r\n\r\n", 400),
+        (_ECHO + b"Transfer-Encoding: chunked\r\n\r\n" + b"0" * 9000, 400),
+        (_ECHO + b"Transfer-Encoding: chunked\r\n\r\n0\r\n" + b"X: 1\r\n" * 200, 400),
+        (_ECHO + b"Transfer-Encoding: chunked\r\n\r\n6400001\r\n", 413),
+    ],
+)
+def test_a_malformed_request_is_refused_without_a_word(
+    server: LocalServer, sent: bytes, status: int
+) -> None:
+    client = RawClient(server.url)
+    with client.socket:
+        client.send(sent)
+        answer = client.read_all()
+
+    assert _status(answer) == status
+    assert answer.endswith(b"Content-Length: 0\r\nConnection: close\r\n\r\n")
+
+
+@given(st.binary(max_size=200))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_no_bytes_bring_the_server_down(server: LocalServer, sent: bytes) -> None:
+    for data in (sent, b"POST /api/size HTTP/1.1\r\nHost: h\r\n" + sent):
+        client = RawClient(server.url)
+        with client.socket:
+            client.send(data)
+            client.socket.shutdown(1)
+            answer = client.read_all()
+        assert b"Traceback" not in answer
+
+    client = RawClient(server.url)
+    with client.socket:
+        client.send(_OPEN)
+        assert client.read_until(b"open")
+
+
+def test_a_client_that_leaves_in_the_middle_of_a_body_harms_nobody(server: LocalServer) -> None:
+    for framing in (b"Content-Length: 10\r\n\r\nabc", b"Transfer-Encoding: chunked\r\n\r\n5\r\nab"):
+        client = RawClient(server.url)
+        with client.socket:
+            client.send(_ECHO + framing)
+
+    client = RawClient(server.url)
+    with client.socket:
+        client.send(_OPEN)
+        assert client.read_until(b"open")
+
+
+def test_requests_follow_one_another_on_a_connection(raw: RawClient) -> None:
+    for _ in range(3):
+        raw.send(_OPEN)
+        answer = raw.read_until(b"\r\n\r\nopen")
+
+        assert _status(answer) == 200
+        assert b"Connection" not in answer
+
+
+def test_pipelined_requests_are_answered_in_order(raw: RawClient) -> None:
+    raw.send(_OPEN + b"\r\n" + _OPEN + b"GET /none HTTP/1.1\r\nHost: h\r\n\r\n" + _OPEN)
+    raw.socket.shutdown(1)
+
+    answer = raw.read_all()
+
+    assert [int(part[:3]) for part in answer.split(b"HTTP/1.1 ")[1:]] == [200, 200, 404, 200]
+
+
+def test_a_body_does_not_run_into_the_next_request(raw: RawClient) -> None:
+    raw.send(
+        b"POST /api/size HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc"
+        b"POST /api/size HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"2\r\nab\r\n0\r\n\r\n"
+    )
+    raw.send(_OPEN)
+    raw.socket.shutdown(1)
+
+    parts = raw.read_all().split(b"\r\n\r\n")
+
+    assert [part[:4] for part in parts[1:]] == [b"3HTT", b"2HTT", b"open"]
+
+
+def test_an_old_client_gets_its_answer_and_the_end(raw: RawClient) -> None:
+    raw.send(b"GET /api/open HTTP/1.0\r\n\r\n")
+
+    answer = raw.read_all()
+
+    assert _status(answer) == 200
+    assert answer.endswith(b"Connection: close\r\n\r\nopen")
+
+
+def test_an_old_client_may_ask_for_more(raw: RawClient) -> None:
+    raw.send(b"GET /api/open HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+
+    assert raw.read_until(b"open").endswith(b"Connection: keep-alive\r\n\r\nopen")
+
+
+def test_a_request_without_a_host_sees_the_servers_own_address(
+    server: LocalServer, raw: RawClient
+) -> None:
+    raw.send(b"GET /api/echo/x HTTP/1.0\r\n\r\n")
+
+    assert _seen(raw.read_all())["url"] == f"{server.url}/api/echo/x"
+
+
+def test_a_target_may_be_a_whole_url(raw: RawClient) -> None:
+    raw.send(b"GET http://other:8/api/echo//x?q=1 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+    assert _status(raw.read_all()) == 404
+
+
+def test_a_whole_url_names_the_host(raw: RawClient) -> None:
+    raw.send(b"GET http://other:8/api/echo/x?q=1 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+
+    seen = _seen(raw.read_all())
+
+    assert (seen["url"], seen["params"]) == ("http://other:8/api/echo/x?q=1", {"q": "1"})
+
+
+def test_the_body_is_asked_for_only_when_it_is_wanted(raw: RawClient) -> None:
+    raw.send(_ECHO + b"Content-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+    assert raw.read_until(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+
+    raw.send(b"ok")
+
+    assert _seen(raw.read_all())["body"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("path", "length", "status"), [(b"/none", b"2", 404), (b"/api/size", b"999999999", 413)]
+)
+def test_a_body_that_is_not_wanted_is_not_asked_for(
+    raw: RawClient, path: bytes, length: bytes, status: int
+) -> None:
+    raw.send(
+        b"POST " + path + b" HTTP/1.1\r\nHost: h\r\nContent-Length: " + length + b"\r\n"
+        b"Expect: 100-continue\r\n\r\n"
+    )
+
+    answer = raw.read_all()
+
+    assert _status(answer) == status
+    assert b"Connection: close" in answer
+
+
+def test_chunk_extensions_and_trailers_are_read_and_dropped(raw: RawClient) -> None:
+    raw.send(
+        _ECHO + b"Transfer-Encoding: chunked\r\n\r\n"
+        b'3;name="a;b"\r\none\r\n00A ; x\r\n two three\r\n0\r\nX-Trailer: 1\r\n\r\n'
+    )
+
+    seen = _seen(raw.read_all())
+
+    assert seen["body"] == "one two three"
+    assert "x-trailer" not in seen["headers"]
+
+
+def test_a_chunked_body_may_come_byte_by_byte(raw: RawClient) -> None:
+    for byte in _ECHO + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n":
+        raw.send(bytes([byte]))
+
+    assert _seen(raw.read_all())["body"] == "abc"
