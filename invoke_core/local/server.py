@@ -9,6 +9,7 @@ import queue
 import selectors
 import signal
 import socket
+import sys
 import threading
 from collections import deque
 from time import monotonic
@@ -205,15 +206,10 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _say(line: str) -> None:
-    # Into a pipe nothing would be seen before the end without the flush.
-    print(line, flush=True)
-
-
 def serve(
     server: LocalServer,
     *,
-    announce: Callable[[str], None] = _say,
+    announce: Callable[[str], None] = print,
     grace_s: float = 10.0,
 ) -> None:
     """Run a server until SIGTERM or SIGINT, then stop it cleanly. Call it in the main thread.
@@ -233,6 +229,8 @@ def serve(
     try:
         server.start()
         announce(f"Listening on {server.url}")
+        # Into a pipe, the line would otherwise be seen at the end.
+        sys.stdout.flush()
         signals.get()
         for one in before:
             signal.signal(one, signal.SIG_DFL)

@@ -1,0 +1,1 @@
+"""The app under the platform's own runtime package."""
