@@ -20,6 +20,7 @@ from invoke_core.local.host import Answer, Call, FunctionHost, Head
 
 if TYPE_CHECKING:
     import threading
+    from io import BufferedIOBase
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +43,24 @@ class _RefusedError(Exception):
     def __init__(self, status: HTTPStatus) -> None:
         super().__init__(status)
         self.status = status
+
+
+class _HeaderLines:
+    """Hands lines to the base class, and refuses what it would overlook.
+
+    To the base class, the end of the stream ends the headers like an empty line, so that half a
+    request would be carried out; and a lone CR is the end of a line.
+    """
+
+    def __init__(self, stream: BufferedIOBase) -> None:
+        self._stream = stream
+
+    def readline(self, limit: int) -> bytes:
+        line = self._stream.readline(limit)
+        cut_short = not line.endswith(b"\n") and len(line) < limit
+        if cut_short or b"\r" in line[:-2]:
+            raise _RefusedError(HTTPStatus.BAD_REQUEST)
+        return line
 
 
 class Connection(BaseHTTPRequestHandler):
@@ -175,8 +194,13 @@ class Connection(BaseHTTPRequestHandler):
             return False
         if len(self.raw_requestline) > _LINE_LIMIT_BYTES:
             raise _RefusedError(HTTPStatus.REQUEST_URI_TOO_LONG)
-        if not self.raw_requestline.endswith(b"\n") or not self.parse_request():
-            raise _RefusedError(HTTPStatus.BAD_REQUEST)
+        stream = self.rfile
+        self.rfile = _HeaderLines(stream)  # type: ignore[assignment]  # only lines are read of it
+        try:
+            if not self.raw_requestline.endswith(b"\n") or not self.parse_request():
+                raise _RefusedError(HTTPStatus.BAD_REQUEST)
+        finally:
+            self.rfile = stream
         return True
 
     def _head(self) -> Head:

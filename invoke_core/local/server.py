@@ -32,9 +32,11 @@ _log = logging.getLogger(__name__)
 THREADS = 320
 """As many requests run at once; infra/ gives the worker on Azure the same number."""
 
+IDLE_S = 130.0
+"""As long keeps ASP.NET Core's web server an idle connection."""
+
 _BACKLOG = 1024
 _LAST_PORT = 65535
-_IDLE_S = 130.0
 _ACCEPT_PAUSE_S = 0.1
 
 
@@ -55,6 +57,7 @@ class LocalServer:
         function_key: str | None = None,
         drop_chunked: bool = False,
         threads: int = THREADS,
+        idle_s: float = IDLE_S,
     ) -> None:
         """Index the app and take the address; requests are answered from ``start`` on.
 
@@ -67,6 +70,7 @@ class LocalServer:
                 them.
             drop_chunked: Hand over chunked bodies as empty ones, as the Functions host does.
             threads: Requests answered at once.
+            idle_s: Seconds a connection may wait for its next request, give or take a quarter.
 
         Raises:
             LocalServerError: The app cannot be run here, or the address cannot be taken.
@@ -81,6 +85,7 @@ class LocalServer:
         self.url = f"http://{shown}:{self._listener.getsockname()[1]}"
         self._functions = functions
         self._drop_chunked = drop_chunked
+        self._idle_s = idle_s
         self._threads = Threads(threads)
         self._stopping = threading.Event()
         self._returned: deque[Connection] = deque()
@@ -139,7 +144,7 @@ class LocalServer:
             selector.register(self._listener, selectors.EVENT_READ)
             selector.register(self._waker, selectors.EVENT_READ)
             while not self._stopping.is_set():
-                for key, _ in selector.select(timeout=_IDLE_S / 4):
+                for key, _ in selector.select(timeout=self._idle_s / 4):
                     if key.fileobj is self._listener:
                         self._accept()
                     elif key.fileobj is self._waker:
@@ -152,7 +157,8 @@ class LocalServer:
                     connection = self._returned.popleft()
                     selector.register(connection, selectors.EVENT_READ)
                     idle[connection] = monotonic()
-                for connection in [one for one, at in idle.items() if at < monotonic() - _IDLE_S]:
+                longest = monotonic() - self._idle_s
+                for connection in [one for one, since in idle.items() if since < longest]:
                     selector.unregister(connection)
                     del idle[connection]
                     connection.close()

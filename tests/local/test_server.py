@@ -76,6 +76,7 @@ def _echo(
         ("GET", "/api/answer/nothing", (500, b"")),
         ("GET", "/api/answer/split", (500, b"")),
         ("GET", "/api/answer/status", (500, b"")),
+        ("GET", "/api/answer/accent", (500, b"")),
     ],
 )
 def test_a_request_is_answered_as_the_host_answers_it(
@@ -294,6 +295,17 @@ def test_idle_connections_do_not_use_up_the_threads(serve_toy: Serve) -> None:
     finally:
         for connection in idle:
             connection.close()
+
+
+def test_an_idle_connection_is_closed_after_a_while(app_root: Path) -> None:
+    with (
+        LocalServer(toy_app(), app_root=app_root, port=0, idle_s=0.2) as server,
+        closing(_connect(server)) as connection,
+    ):
+        connection.request("GET", "/api/slow?s=0.5")
+        assert connection.getresponse().read() == b"slept"
+        assert connection.sock
+        assert connection.sock.recv(1) == b""
 
 
 def test_requests_beyond_the_threads_wait_their_turn(serve_toy: Serve) -> None:

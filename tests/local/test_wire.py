@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import struct
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -54,6 +56,7 @@ def _seen(answer: bytes) -> dict[str, Any]:
         (b"GET /api/open HTTP/1.1\r\nHost: h\r\nX: 1\r\n folded\r\n\r\n", 400),
         (b"GET /api/open HTTP/1.1\r\nHost: h\r\nX: a\x00b\r\n\r\n", 400),
         (b"GET /api/open HTTP/1.1\r\nHost: h\r\nX: a\rb\r\n\r\n", 400),
+        (b"GET /api/open HTTP/1.1\r\nHost: h\r\nX: a\rY: b\r\n\r\n", 400),
         (b"GET /api/open HTTP/1.1\r\nHost: h\r\nX: \xff\r\n\r\n", 400),
         (b"GET /api/open HTTP/1.1\r\nFrom me\r\nHost: h\r\n\r\n", 400),
         (b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\nHost: h\r\n\r\n", 414),
@@ -93,7 +96,7 @@ def test_no_bytes_bring_the_server_down(server: LocalServer, sent: bytes) -> Non
         client = RawClient(server.url)
         with client.socket:
             client.send(data)
-            client.socket.shutdown(1)
+            client.socket.shutdown(socket.SHUT_WR)
             answer = client.read_all()
         assert b"Traceback" not in answer
 
@@ -103,16 +106,41 @@ def test_no_bytes_bring_the_server_down(server: LocalServer, sent: bytes) -> Non
         assert client.read_until(b"open")
 
 
-def test_a_client_that_leaves_in_the_middle_of_a_body_harms_nobody(server: LocalServer) -> None:
-    for framing in (b"Content-Length: 10\r\n\r\nabc", b"Transfer-Encoding: chunked\r\n\r\n5\r\nab"):
+_CUT_SHORT = [
+    b"POST /api/echo/x HT",
+    _ECHO,
+    _ECHO + b"Content-Len",
+    _ECHO + b"Content-Length: 10\r\n\r\nabc",
+    _ECHO + b"Transfer-Encoding: chunked\r\n\r\n",
+    _ECHO + b"Transfer-Encoding: chunked\r\n\r\n5\r\nab",
+    _ECHO + b"Transfer-Encoding: chunked\r\n\r\n5\r\nabcde",
+    _ECHO + b"Transfer-Encoding: chunked\r\n\r\n0\r\n",
+]
+
+
+@pytest.mark.parametrize("sent", _CUT_SHORT)
+def test_a_request_that_ends_early_is_refused(raw: RawClient, sent: bytes) -> None:
+    raw.send(sent)
+    raw.socket.shutdown(socket.SHUT_WR)
+
+    assert _status(raw.read_all()) == 400
+
+
+def test_clients_that_vanish_harm_nobody(
+    server: LocalServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    for sent in [*_CUT_SHORT, b"GET /api/answer/big HTTP/1.1\r\nHost: h\r\n\r\n"]:
         client = RawClient(server.url)
-        with client.socket:
-            client.send(_ECHO + framing)
+        client.send(sent)
+        # Closing without lingering resets the connection.
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.socket.close()
 
     client = RawClient(server.url)
     with client.socket:
         client.send(_OPEN)
         assert client.read_until(b"open")
+    assert caplog.text == ""
 
 
 def test_requests_follow_one_another_on_a_connection(raw: RawClient) -> None:
@@ -126,7 +154,7 @@ def test_requests_follow_one_another_on_a_connection(raw: RawClient) -> None:
 
 def test_pipelined_requests_are_answered_in_order(raw: RawClient) -> None:
     raw.send(_OPEN + b"\r\n" + _OPEN + b"GET /none HTTP/1.1\r\nHost: h\r\n\r\n" + _OPEN)
-    raw.socket.shutdown(1)
+    raw.socket.shutdown(socket.SHUT_WR)
 
     answer = raw.read_all()
 
@@ -140,7 +168,7 @@ def test_a_body_does_not_run_into_the_next_request(raw: RawClient) -> None:
         b"2\r\nab\r\n0\r\n\r\n"
     )
     raw.send(_OPEN)
-    raw.socket.shutdown(1)
+    raw.socket.shutdown(socket.SHUT_WR)
 
     parts = raw.read_all().split(b"\r\n\r\n")
 

@@ -74,6 +74,8 @@ def answer(req: func.HttpRequest) -> func.HttpResponse:
             return func.HttpResponse(b"x" * 3_000_001, mimetype="application/octet-stream")
         case "split":
             return func.HttpResponse("", headers={"X-Split": "a\r\nX-Injected: b"})
+        case "accent":
+            return func.HttpResponse("", headers={"X-Accent": "é"})
         case "status":
             return func.HttpResponse("", status_code=99)
         case "nothing":
