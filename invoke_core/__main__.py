@@ -85,9 +85,8 @@ def _strict_settings() -> Settings:
     """Return the settings of this machine; any fault, of a single connection too, is raised."""
     for name, value in read_local_settings(APP_ROOT).items():
         os.environ.setdefault(name, value)  # noqa: TID251  # as Core Tools do
-    settings = read_settings(os.environ, root=APP_ROOT)  # noqa: TID251  # at the process's edge
-    if settings.connection_faults:
-        raise SettingsError(settings.connection_faults)
+    environ = os.environ  # noqa: TID251  # at the process's edge
+    settings = read_settings(environ, root=APP_ROOT, strict=True)
     for warning in settings.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     return settings

@@ -56,23 +56,25 @@ class Settings:
     store_path: Path | None
 
 
-def read_settings(environ: Mapping[str, str], *, root: Path) -> Settings:
+def read_settings(environ: Mapping[str, str], *, root: Path, strict: bool = False) -> Settings:
     """Read all settings.
 
     Args:
         environ: The application settings by name, as the environment holds them.
         root: The folder of ``host.json``; relative paths start there.
+        strict: Whether faults of single connections are raised too.
 
     Returns:
-        The settings. Faults of single connections are in them, not raised.
+        The settings; where not strict, with the faults of single connections in them.
 
     Raises:
         SettingsError: Settings on which everything depends are faulty; all of them are named.
     """
     reader = _Reader(environ, root)
     settings = reader.settings()
-    if reader.faults:
-        raise SettingsError(reader.faults)
+    faults = [*reader.faults, *(settings.connection_faults if strict else ())]
+    if faults:
+        raise SettingsError(faults)
     return settings
 
 

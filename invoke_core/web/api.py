@@ -111,6 +111,7 @@ class Handlers:
         return _json({"status": "ok", "version": __version__, "store": store})
 
     def _openapi(self, _: func.HttpRequest) -> func.HttpResponse:
+        self._working_service()
         return _json(openapi_document(self._base_url))
 
     def _working_service(self) -> InvokeService:

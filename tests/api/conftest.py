@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import azure.functions as func
+import pytest
+
+from invoke_core.wiring import build_handlers
+from tests.api.target import Target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from invoke_core.web.api import Handlers
+
+PASSWORD = "s3cret/pä$$ word"
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What a route answered."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:  # noqa: ANN401  # a test looks at any part of it
+        return json.loads(self.body)
+
+
+class Client:
+    """Calls the handlers as the Functions host does, with the library's own request object."""
+
+    def __init__(self, handlers: Handlers) -> None:
+        self.handlers = handlers
+
+    def post(
+        self,
+        body: bytes | str | object,
+        *,
+        headers: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
+        route: str = "api/invocations",
+    ) -> Answered:
+        if not isinstance(body, (bytes, str)):
+            body = json.dumps(body)
+        request = func.HttpRequest(
+            method="POST",
+            url=f"http://localhost:7071/{route}",
+            headers={"content-type": "application/json", **(headers or {})},
+            params=query or {},
+            route_params={},
+            body=body.encode() if isinstance(body, str) else body,
+        )
+        handle = self.handlers.create if route == "api/invocations" else self.handlers.evaluate
+        return _answered(handle(request))
+
+    def get(self, route: str) -> Answered:
+        request = func.HttpRequest(method="GET", url=f"http://localhost:7071/{route}", body=b"")
+        handle = self.handlers.health if route == "api/health" else self.handlers.openapi
+        return _answered(handle(request))
+
+    def step(self, *, variables: object = None, **inputs: object) -> Answered:
+        """Run a step with these inputs through the connection 'demo'."""
+        step: dict[str, object] = {
+            "task": "InvokeRESTAPI@1",
+            "inputs": {"serviceConnection": "demo", **inputs},
+        }
+        if variables is not None:
+            step["variables"] = variables
+        return self.post(step)
+
+
+def _answered(response: func.HttpResponse) -> Answered:
+    return Answered(response.status_code, dict(response.headers), response.get_body())
+
+
+def make_client(root: Path, connections: object, **settings: str) -> Client:
+    environ = {
+        "SERVICE_CONNECTIONS": json.dumps(connections),
+        "PUBLIC_BASE_URL": "http://localhost:7071",
+        "DEMO_PASSWORD": PASSWORD,
+        **settings,
+    }
+    return Client(build_handlers(environ, root=root))
+
+
+def demo_connections(url: str, **members: object) -> dict[str, object]:
+    allow = {
+        "methods": ["OPTIONS", "GET", "HEAD", "POST", "PUT", "DELETE", "TRACE", "PATCH"],
+        "loopback": True,
+    }
+    auth = {"scheme": "basic", "username": "svc", "password": "${DEMO_PASSWORD}"}
+    return {"demo": {"type": "generic", "url": url, "auth": auth, "allow": allow, **members}}
+
+
+@pytest.fixture
+def target() -> Iterator[Target]:
+    with Target() as running:
+        yield running
+
+
+@pytest.fixture
+def client(target: Target, tmp_path: Path) -> Client:
+    """Calls a service whose connection 'demo' leads to the target."""
+    return make_client(tmp_path, demo_connections(target.url))

@@ -1,0 +1,145 @@
+"""The description is true: valid OpenAPI, every route, and the schemas fit real answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import validate
+
+import function_app
+from invoke_core.problems import PROBLEM_TYPES
+from tests.api.conftest import demo_connections, make_client
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.api.conftest import Client
+
+
+@pytest.fixture
+def document(client: Client) -> dict[str, Any]:
+    answered = client.get("api/openapi.json")
+    assert answered.status == 200
+    described: dict[str, Any] = answered.json
+    return described
+
+
+def errors_of(document: dict[str, Any], schema: dict[str, Any], value: object) -> list[str]:
+    validator = Draft202012Validator({**schema, "components": document["components"]})
+    return [error.message for error in validator.iter_errors(value)]
+
+
+def schema_of(response: dict[str, Any]) -> dict[str, Any]:
+    (content,) = response["content"].values()
+    schema: dict[str, Any] = content["schema"]
+    return schema
+
+
+def test_it_is_valid_openapi(document: dict[str, Any]) -> None:
+    validate(document)
+
+
+def test_it_describes_the_routes_of_the_app_and_no_others(document: dict[str, Any]) -> None:
+    bound = set()
+    for function in function_app.app.get_functions():
+        trigger: Any = function.get_trigger()
+        bound |= {
+            (f"/{trigger.route}", method.value.lower(), function.get_function_name())
+            for method in trigger.methods
+        }
+
+    described = {
+        (path, method, operation["operationId"])
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+    }
+
+    assert described == bound
+
+
+def test_anonymous_routes_are_described_as_such(document: dict[str, Any]) -> None:
+    anonymous = {
+        function.get_function_name()
+        for function in function_app.app.get_functions()
+        if getattr(function.get_trigger(), "auth_level").value == "anonymous"  # noqa: B009
+    }
+
+    described = {
+        operation["operationId"]
+        for operations in document["paths"].values()
+        for operation in operations.values()
+        if operation.get("security") == [{}]
+    }
+
+    assert described == anonymous
+
+
+@pytest.mark.parametrize(
+    ("inputs", "status"),
+    [
+        ({"method": "GET", "successCriteria": "eq(root.count, '1425')"}, 200),
+        ({"method": "GET", "successCriteria": "eq(root.cuont, '1425')"}, 424),
+        ({"method": "GET", "successCriteria": "contains(root, '1425')"}, 424),
+        ({"urlSuffix": "/../"}, 403),
+        ({"metod": "GET"}, 400),
+    ],
+)
+def test_answers_to_a_step_fit_their_schemas(
+    inputs: dict[str, str], status: int, client: Client, document: dict[str, Any]
+) -> None:
+    answered = client.step(**inputs)
+
+    operation = document["paths"]["/api/invocations"]["post"]
+    assert answered.status == status
+    assert errors_of(document, schema_of(operation["responses"][str(status)]), answered.json) == []
+
+
+def test_an_exchange_that_failed_fits_the_schema(tmp_path: Path, document: dict[str, Any]) -> None:
+    nobody_listens = make_client(tmp_path, demo_connections("http://127.0.0.1:9"))
+
+    answered = nobody_listens.step(method="GET")
+
+    operation = document["paths"]["/api/invocations"]["post"]
+    assert answered.json["reason"]["code"] == "connectionFailed"
+    assert errors_of(document, schema_of(operation["responses"]["424"]), answered.json) == []
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        {"criteria": "eq(root['count'], '1425')", "body": {"count": 1424}},
+        {"criteria": "eq(root['count'], '1425')", "body": {"count": 1425}},
+        {"criteria": "eq(root['count'", "body": {}},
+        {"criteria": "gt(root, 1)", "body": {}},
+        {"criteria": " ", "body": {}},
+    ],
+)
+def test_answers_to_a_criteria_fit_their_schema(
+    question: dict[str, object], client: Client, document: dict[str, Any]
+) -> None:
+    answered = client.post(question, route="api/criteria/evaluate")
+
+    operation = document["paths"]["/api/criteria/evaluate"]["post"]
+    assert answered.status == 200
+    assert errors_of(document, schema_of(operation["responses"]["200"]), answered.json) == []
+
+
+def test_its_examples_fit_its_schemas_and_work(client: Client, document: dict[str, Any]) -> None:
+    post = document["paths"]["/api/invocations"]["post"]["requestBody"]["content"]
+
+    for media_type, content in post.items():
+        example = content["example"]
+        if media_type == "application/json":
+            assert errors_of(document, content["schema"], example) == []
+            example["inputs"]["serviceConnection"] = "demo"
+        else:
+            example = example.replace("generic_demo", "demo")
+        assert client.post(example, headers={"content-type": media_type}).status == 200
+
+
+def test_every_problem_code_is_listed(document: dict[str, Any]) -> None:
+    listed = document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"]
+
+    assert set(listed) == {kind.code for kind in PROBLEM_TYPES.values()}

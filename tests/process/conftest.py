@@ -1,0 +1,72 @@
+"""Programs of the project, run as their users run them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def environment(**settings: str) -> dict[str, str]:
+    """Return this process's environment without settings of the service, and with these."""
+    ours = ("SERVICE_CONNECTIONS", "PUBLIC_BASE_URL", "InvokeStorage", "AzureWebJobsStorage")
+    kept = {name: value for name, value in os.environ.items() if name not in ours}
+    return {**kept, "PYTHONUNBUFFERED": "1", **settings}
+
+
+def run(
+    module: str, *arguments: str, settings: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """Run a module of the project to its end."""
+    return subprocess.run(  # noqa: S603  # our own program
+        [sys.executable, "-m", module, *arguments],
+        cwd=ROOT,
+        env=environment(**settings),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+@contextmanager
+def running(
+    module: str, arguments: Sequence[str], *, settings: Mapping[str, str], until: str
+) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
+    """Run a module in the background from the line that tells it is ready.
+
+    Yields:
+        The process and the lines it has printed so far.
+    """
+    with subprocess.Popen(  # noqa: S603  # our own program
+        [sys.executable, "-m", module, *arguments],
+        cwd=ROOT,
+        env=environment(**settings),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            lines: list[str] = []
+            for line in process.stdout:
+                lines.append(line.rstrip("\n"))
+                if until in line:
+                    break
+            yield process, lines
+        finally:
+            process.kill()
+
+
+def url_in(lines: list[str]) -> str:
+    """Return the URL in the line that says where the service listens."""
+    line = next(line for line in lines if line.startswith("Listening on "))
+    return line.removeprefix("Listening on ").strip()
