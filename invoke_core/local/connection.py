@@ -15,7 +15,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from invoke_core.local.chunks import ChunksError, TooLongError, read_chunks
+from invoke_core.local.body import BrokenBodyError, TooLongError, read_chunks, read_exactly
 from invoke_core.local.host import Answer, Call, FunctionHost, Head
 
 if TYPE_CHECKING:
@@ -225,7 +225,7 @@ class Connection(BaseHTTPRequestHandler):
         target = words[1]
         authority = hosts[0].strip() if hosts else ""
         if target == "*":
-            target = "/*"
+            target = "/"
         elif not target.startswith("/"):
             target, authority = _absolute(target)
         if not _AUTHORITY.fullmatch(authority):
@@ -279,26 +279,15 @@ class Connection(BaseHTTPRequestHandler):
             raise _RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         if self._expects_100 and length != 0:
             self.connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-        if length is not None:
-            return self._read_exactly(length)
         try:
+            if length is not None:
+                return read_exactly(self.rfile, length)
             body = read_chunks(self.rfile, limit_bytes=BODY_LIMIT_BYTES)
-        except ChunksError:
+        except BrokenBodyError:
             raise _RefusedError(HTTPStatus.BAD_REQUEST) from None
         except TooLongError:
             raise _RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE) from None
         return b"" if self._drop_chunked else body
-
-    def _read_exactly(self, length: int) -> bytes:
-        # In pieces, so that an announced length alone takes no memory.
-        pieces = []
-        while length:
-            piece = self.rfile.read(min(length, _PIECE_BYTES))
-            if not piece:
-                raise _RefusedError(HTTPStatus.BAD_REQUEST)
-            pieces.append(piece)
-            length -= len(piece)
-        return b"".join(pieces)
 
     def _write(self, answer: Answer, *, with_body: bool) -> None:
         if self._stopping.is_set():

@@ -168,6 +168,13 @@ class LocalServer:
     def _accept(self) -> None:
         try:
             client, _ = self._listener.accept()
+            connection = Connection(
+                client,
+                host=self._functions,
+                base_url=self.url,
+                drop_chunked=self._drop_chunked,
+                stopping=self._stopping,
+            )
         except BlockingIOError:
             return
         except OSError:
@@ -175,13 +182,6 @@ class LocalServer:
             _log.exception("A connection could not be accepted.")
             self._stopping.wait(_ACCEPT_PAUSE_S)
             return
-        connection = Connection(
-            client,
-            host=self._functions,
-            base_url=self.url,
-            drop_chunked=self._drop_chunked,
-            stopping=self._stopping,
-        )
         self._returned.append(connection)
 
     def _give(self, connection: Connection) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
 from time import monotonic
+
+_log = logging.getLogger(__name__)
 
 Job = Callable[[], None]
 
@@ -33,10 +36,14 @@ class Threads:
             if len(self._jobs) <= self._idle:
                 self._changed.notify()
             elif self._count < self._limit:
-                self._count += 1
-                threading.Thread(
-                    target=self._work, name=f"request-{self._count}", daemon=True
-                ).start()
+                name = f"request-{self._count + 1}"
+                try:
+                    threading.Thread(target=self._work, name=name, daemon=True).start()
+                except RuntimeError:
+                    # The system gives no more threads; those that are there take the job over.
+                    _log.warning("No more than %d threads can be had; requests wait.", self._count)
+                else:
+                    self._count += 1
 
     def close(self, *, timeout_s: float) -> int:
         """End the threads once their jobs are done.

@@ -198,12 +198,13 @@ def test_a_request_without_a_host_sees_the_servers_own_address(
     assert _seen(raw.read_all())["url"] == f"{server.url}/api/echo/x"
 
 
-def test_a_target_may_be_a_whole_url(raw: RawClient) -> None:
-    raw.send(b"GET http://other:8/api/echo//x?q=1 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+def test_a_request_to_the_server_as_such_reaches_no_function(raw: RawClient) -> None:
+    raw.send(b"OPTIONS * HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+
     assert _status(raw.read_all()) == 404
 
 
-def test_a_whole_url_names_the_host(raw: RawClient) -> None:
+def test_a_target_that_is_a_whole_url_names_the_host(raw: RawClient) -> None:
     raw.send(b"GET http://other:8/api/echo/x?q=1 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
 
     seen = _seen(raw.read_all())

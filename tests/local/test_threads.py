@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from invoke_core.local.threads import Threads
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def test_jobs_run_side_by_side_up_to_the_limit() -> None:
+    threads = Threads(3)
+    running = threading.Semaphore(0)
+    release = threading.Event()
+
+    def job() -> None:
+        running.release()
+        release.wait(10)
+
+    for _ in range(5):
+        threads.run(job)
+
+    assert [running.acquire(timeout=0.5) for _ in range(4)] == [True, True, True, False]
+    release.set()
+    assert threads.close(timeout_s=5) == 0
+    assert [running.acquire(blocking=False) for _ in range(3)] == [True, True, False]
+
+
+def test_a_thread_that_is_free_is_used_again() -> None:
+    threads = Threads(10)
+    names = []
+    done = threading.Semaphore(0)
+
+    def job() -> None:
+        names.append(threading.current_thread().name)
+        done.release()
+
+    for _ in range(5):
+        threads.run(job)
+        assert done.acquire(timeout=5)
+        time.sleep(0.05)
+
+    assert set(names) == {"request-1"}
+    threads.close(timeout_s=5)
+
+
+def test_where_no_further_thread_can_be_had_the_others_do_the_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As in a container with a limit on processes."""
+    start = threading.Thread.start
+    started: list[threading.Thread] = []
+
+    def start_two(thread: threading.Thread) -> None:
+        if len(started) == 2:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_two)
+    threads = Threads(10)
+    done = threading.Semaphore(0)
+
+    def job() -> None:
+        time.sleep(0.05)
+        done.release()
+
+    for _ in range(6):
+        threads.run(job)
+
+    assert all(done.acquire(timeout=5) for _ in range(6))
+    assert threads.close(timeout_s=5) == 0
