@@ -18,12 +18,14 @@ from invoke_core.errors import PolicyError
 from invoke_core.model import ConnectionKind, Method
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from invoke_core.model import Allow, Connection
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _DECODE_ROUNDS: Final = 3
-"""How often an encoded path is decoded while looking for dots: targets behind proxies decode more
-than once."""
+"""How often an encoded path is decoded while looking for dots and slashes: targets behind proxies
+decode more than once."""
 
 
 def full_url(connection: Connection, suffix: str) -> str:
@@ -31,14 +33,15 @@ def full_url(connection: Connection, suffix: str) -> str:
 
     Args:
         connection: Its URL is the base.
-        suffix: Appended as text; for Azure Resource Manager joined with exactly one slash, since
-            its suffixes are in use with and without one.
+        suffix: Appended as text; for Azure Resource Manager a path is joined with exactly one
+            slash, since its suffixes are in use with and without one.
 
     Returns:
         The concatenation, not yet judged.
     """
-    if connection.kind is ConnectionKind.AZURE_RESOURCE_MANAGER and not suffix.startswith("?"):
-        return f"{connection.url.rstrip('/')}/{suffix.removeprefix('/')}"
+    is_path = suffix and not suffix.startswith("?")
+    if connection.kind is ConnectionKind.AZURE_RESOURCE_MANAGER and is_path:
+        return f"{connection.url.rstrip('/')}/{suffix.lstrip('/')}"
     return connection.url + suffix
 
 
@@ -95,7 +98,7 @@ def judge_url(url: str, *, base: str, allow: Allow) -> None:
     _judge_segments(there.path)
     _judge_prefix(there.path, here.path)
     if allow.paths is not None:
-        _judge_paths(there.path, allow.paths)
+        _judge_paths(there.path or "/", allow.paths)
 
 
 def _split(url: str) -> SplitResult:
@@ -115,31 +118,29 @@ def _judge_prefix(path: str, prefix: str) -> None:
         )
 
 
-def _judge_segments(path: str) -> None:
-    decoded = path
-    for _ in range(_DECODE_ROUNDS):
-        _judge_decoded(decoded)
-        once_more = unquote(decoded)
-        if once_more == decoded:
+def _readings(path: str) -> Iterator[str]:
+    """Yield a path in every way a target may read it: decoded, look-alikes made plain."""
+    reading = path
+    for _ in range(_DECODE_ROUNDS + 1):
+        plain = unicodedata.normalize("NFKC", reading)
+        yield plain
+        reading = unquote(plain)
+        if reading == plain:
             return
-        decoded = once_more
-    _judge_decoded(decoded)
 
 
-def _judge_decoded(path: str) -> None:
-    # Look-alikes of dots and slashes turn into them in targets that normalise.
-    plain = unicodedata.normalize("NFKC", path)
-    if _CONTROL.search(plain):
-        raise PolicyError("The URL has an encoded control character in its path.")
-    if "\\" in plain:
-        raise PolicyError("The URL has an encoded backslash in its path.")
-    for segment in plain.split("/"):
-        if segment.partition(";")[0].strip() in {".", ".."}:
+def _judge_segments(path: str) -> None:
+    for reading in _readings(path):
+        if _CONTROL.search(reading):
+            raise PolicyError("The URL has an encoded control character in its path.")
+        if "\\" in reading:
+            raise PolicyError("The URL has an encoded backslash in its path.")
+        if any(segment.partition(";")[0].strip() in {".", ".."} for segment in reading.split("/")):
             raise PolicyError("The URL has a '.' or '..' segment, plain or encoded, in its path.")
 
 
 def _judge_paths(path: str, patterns: tuple[str, ...]) -> None:
-    if re.search("%2f|%5c", path, re.IGNORECASE):
+    if any(reading.count("/") != path.count("/") for reading in _readings(path)):
         raise PolicyError(
             "The URL has an encoded slash in its path, and the connection grants single paths."
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import re
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote, quote_plus, unquote_plus
+from urllib.parse import unquote_plus
 
 from invoke_core.documents import dump_json
 from invoke_core.model import MASK
@@ -36,8 +36,6 @@ _PARAMETER_IN_TEXT: Final = re.compile(
     r"""([?&;](?:sig|code|password|[^=&?#;\s"'<>]*(?:token|key|secret))=)[^&#\s"'<>]+""",
     re.IGNORECASE,
 )
-
-_SHORTEST_BASE64_PIECE: Final = 8
 
 
 def expand(text: str, values: Mapping[str, str], *, unknown: Callable[[str], None]) -> str:
@@ -73,25 +71,23 @@ class Masker:
     """Replaces secrets by ``***``, in each form in which they travel.
 
     A secret is recognised plain, URL-encoded, Base64-encoded (also where it is a part of what was
-    encoded, as in Basic credentials) and escaped for JSON. Secrets shorter than
-    ``SHORTEST_SECRET`` characters are not looked for.
+    encoded, as in Basic credentials) and escaped for JSON, whichever characters an encoder chose
+    to escape. Secrets shorter than ``SHORTEST_SECRET`` characters are not looked for.
     """
 
-    __slots__ = ("_forms", "_pattern")
+    __slots__ = ("_pattern", "_secrets")
 
     def __init__(self, secrets: Iterable[str]) -> None:
         """Prepare for a set of secrets; empty ones are passed over."""
-        forms: set[str] = set()
-        for secret in secrets:
-            if len(secret) >= SHORTEST_SECRET:
-                forms.update(_forms(secret))
-        # The longest first: a form may contain another.
-        self._forms = sorted(forms, key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(re.escape, self._forms))) if forms else None
+        self._secrets = frozenset(text for text in secrets if len(text) >= SHORTEST_SECRET)
+        forms = {form for secret in self._secrets for form in _forms(secret)}
+        # The longest first, and escaped before plain: a form may begin with another.
+        patterns = [pattern for _, _, pattern in sorted(forms, reverse=True)]
+        self._pattern = re.compile("|".join(patterns)) if patterns else None
 
     def __repr__(self) -> str:
         """Tell how much it knows, not what."""
-        return f"Masker({len(self._forms)} forms)"
+        return f"Masker({len(self._secrets)} secrets)"
 
     def hide(self, text: str) -> str:
         """Return the text without the secrets."""
@@ -118,8 +114,18 @@ class Masker:
         """Return the text as it may be shown: no secrets, no secret query parameters."""
         return _PARAMETER_IN_TEXT.sub(rf"\1{MASK}", self.hide(text))
 
-    def show_document(self, document: JsonValue) -> JsonValue:
-        """Return a document as it may be shown; numbers are left alone."""
+    def show_in(self, document: JsonValue, *, raw: str) -> JsonValue:
+        """Return a parsed document as it may be shown; numbers are left alone.
+
+        Args:
+            document: The document; it is not changed.
+            raw: The text it was parsed from.
+
+        Returns:
+            The very same document where there is nothing to mask in it, else a copy.
+        """
+        if "\\" not in raw and self.show(raw) == raw:
+            return document
         return _mapped(document, self.show)
 
     def show_url(self, url: str) -> str:
@@ -141,39 +147,79 @@ def _shown_parameter(pair: str) -> str:
     return pair
 
 
-def _forms(secret: str) -> Iterable[str]:
-    yield secret
-    yield quote(secret, safe="")
-    yield quote(secret)
-    yield quote_plus(secret)
-    yield re.sub("%[0-9A-F]{2}", lambda code: code[0].lower(), quote(secret, safe=""))
-    raw_json = dump_json(secret)[1:-1]
-    ascii_json = "".join(
-        character if character.isascii() else _unicode_escape(character) for character in raw_json
-    )
-    yield raw_json
-    yield ascii_json
-    yield raw_json.replace("/", "\\/")
-    yield ascii_json.replace("/", "\\/")
+def _forms(secret: str) -> Iterable[tuple[int, int, str]]:
+    """Yield a secret's forms: least length, rank among equals, and a regular expression.
+
+    Each form decodes in one way only, so no text makes the matching slow.
+    """
+    yield len(secret), 0, re.escape(secret)
+    for form in _spelled(secret, _url_spellings):
+        yield len(secret), 1, form
+    for form in _spelled(secret, _json_spellings):
+        yield len(secret), 2, form
     for encoded in {secret.encode("utf-8", "replace"), secret.encode("latin-1", "replace")}:
-        yield from _base64_forms(encoded)
+        for text in set(_base64_forms(encoded)):
+            for form in _spelled(text, _url_spellings):
+                yield len(text), 0, form
 
 
-def _unicode_escape(character: str) -> str:
+def _spelled(text: str, spellings: Callable[[str], tuple[str, ...]]) -> Iterable[str]:
+    """Yield regular expressions for a text in every spelling of its characters."""
+    rest = "".join(
+        character if _is_plain(character) else f"(?:{'|'.join(spellings(character))})"
+        for character in text[1:]
+    )
+    # Beginning with a literal each, they let the search skip quickly.
+    for first in spellings(text[0]):
+        yield first + rest
+
+
+def _is_plain(character: str) -> bool:
+    """Tell whether every encoder leaves a character alone."""
+    return character.isascii() and character.isalnum()
+
+
+def _url_spellings(character: str) -> tuple[str, ...]:
+    """Return what URL encoders make of a character; which they leave alone differs."""
+    if _is_plain(character):
+        return (character,)
+    encoded = character.encode("utf-8", "replace")
+    percent = "".join(f"%{_hex_digits(f'{byte:02x}')}" for byte in encoded)
+    match character:
+        case "%":
+            return (percent,)
+        case " ":
+            return percent, r"\+", r"\ "
+        case _:
+            return percent, re.escape(character)
+
+
+def _json_spellings(character: str) -> tuple[str, ...]:
+    """Return what JSON encoders make of a character."""
+    if _is_plain(character):
+        return (character,)
     units = character.encode("utf-16-be", "surrogatepass").hex()
-    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
+    spelled = rf"\\u{_hex_digits(units[:4])}"
+    if len(units) > 4:
+        spelled += rf"\\u{_hex_digits(units[4:])}"
+    short = re.escape(dump_json(character)[1:-1])
+    return (spelled, short, r"\\/") if character == "/" else (spelled, short)
+
+
+def _hex_digits(text: str) -> str:
+    return "".join(digit if digit.isdigit() else f"[{digit}{digit.upper()}]" for digit in text)
 
 
 def _base64_forms(encoded: bytes) -> Iterable[str]:
-    """Yield what Base64 makes of some bytes: alone, and at each place within other bytes."""
+    """Yield what Base64 makes of some bytes: at each place within other bytes, and at their end."""
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
-        yield encode(encoded).decode("ascii")
         for before in range(3):
             whole = encode(bytes(before) + encoded).decode("ascii")
             # Characters that also carry bits of neighbouring bytes differ from case to case.
-            piece = whole[-(-before * 8 // 6) : (before + len(encoded)) * 8 // 6]
-            if len(piece) >= _SHORTEST_BASE64_PIECE:
-                yield piece
+            start, end = -(-before * 8 // 6), (before + len(encoded)) * 8 // 6
+            yield whole[start:]
+            yield whole[start:].rstrip("=")
+            yield whole[start:end]
 
 
 def _mapped(document: JsonValue, change: Callable[[str], str]) -> JsonValue:

@@ -1,0 +1,1 @@
+"""Tests of the pure core, the settings and the edges that need no server."""
