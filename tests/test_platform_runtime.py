@@ -163,6 +163,33 @@ def test_every_route_answers_through_the_platform(report: driver.Report, index: 
     assert call.shows in str(reply["headers"]) + reply["body"]
 
 
+def test_what_a_function_sees_and_returns_passes_the_platform(tmp_path: Path) -> None:
+    (tmp_path / "function_app.py").write_text(
+        "import azure.functions as func\n"
+        "app = func.FunctionApp()\n"
+        "@app.route(route='x/{y}')\n"
+        "def x(req: func.HttpRequest) -> str:\n"
+        "    print('to nobody')\n"
+        "    return f'{req.route_params} {req.params} {req.headers[\"a\"]} {req.get_body()!r}'\n"
+    )
+    call = _Call(
+        function="x",
+        method="POST",
+        path="/x/1",
+        headers={"a": "b"},
+        params={"q": "2"},
+        route_params={"y": "1"},
+        body="é",
+        status=200,
+        shows="",
+    )
+
+    replies = _drive(tmp_path, [call])["replies"]
+
+    body = "{'y': '1'} {'q': '2'} b b'\\xc3\\xa9'"
+    assert replies == [driver.Reply(failure="", status=200, headers={}, body=body)]
+
+
 def test_an_app_the_platform_refuses_would_be_noticed(tmp_path: Path) -> None:
     """A return annotation of None passes the library and our server, but not the platform."""
     (tmp_path / "function_app.py").write_text(

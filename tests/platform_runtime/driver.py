@@ -134,6 +134,8 @@ def _reply(response: Message) -> Reply:
     if response.result.status != _StatusResult.Success:
         failure = response.result.exception.stack_trace
         return Reply(failure=failure, status=500, headers={}, body="")
+    if response.return_value.WhichOneof("data") == "string":
+        return Reply(failure="", status=200, headers={}, body=response.return_value.string)
     http = response.return_value.http
     return Reply(
         failure="",

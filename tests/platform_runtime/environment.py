@@ -41,7 +41,7 @@ def make_environment(python: Path, version: str) -> Path:
     content = b"".join(path.read_bytes() for path in _REQUIREMENTS)
     folder = ROOT / ".venv" / f"platform-{version}-{hashlib.sha256(content).hexdigest()[:12]}"
     interpreter = folder / "bin" / "python"
-    with _locked(folder.with_suffix(".lock")):
+    with _locked(folder.with_name(f"{folder.name}.lock")):
         # As in the Makefile, a half-made environment is never taken for a whole one.
         if not (folder / "ready").exists():
             shutil.rmtree(folder, ignore_errors=True)
