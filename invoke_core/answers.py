@@ -16,6 +16,8 @@ from invoke_core.errors import AnswerNotJsonError, JsonSyntaxError
 from invoke_core.model import ResponseView
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from invoke_core.documents import JsonValue
     from invoke_core.model import Answer
     from invoke_core.variables import Masker
@@ -78,6 +80,15 @@ class AnswerReading:
         parsed = self._parsed
         return self._plain if isinstance(parsed, JsonSyntaxError) else parsed[0]
 
+    def excerpt(self, mask: Callable[[str], str]) -> str:
+        """Return a sentence with the first characters of the body; nothing where there are none.
+
+        Args:
+            mask: Removes every secret; before the cut, which could leave half of one.
+        """
+        start = mask(self._plain).strip()[:_EXCERPT]
+        return f" It begins with: {start}" if start else ""
+
     def view(self, shown: Masker, *, store_body: bool) -> ResponseView:
         """Return the answer as a caller may see it.
 
@@ -99,13 +110,15 @@ class AnswerReading:
 
     def _shown_body(self, shown: Masker) -> tuple[JsonValue, bool]:
         parsed = self._parsed
-        if len(self.answer.body) <= SHOWN_BODY_BYTES:
-            return shown.show_document(self.content()), False
+        truncated = len(self.answer.body) > SHOWN_BODY_BYTES
         if isinstance(parsed, JsonSyntaxError):
-            return _cut(shown.show(self._plain)), True
+            text = shown.show(self._plain)
+            return (_cut(text) if truncated else text), truncated
+        if truncated and shown.leaves(self.text):
+            return _cut(self.text), True
         # Masked after parsing: an escape in the raw text could hide a secret from us.
-        masked = shown.show_document(parsed[0])
-        return _cut(self._plain if masked is parsed[0] else dump_json(masked)), True
+        document = shown.show_in(parsed[0], raw=self.text)
+        return (_cut(dump_json(document)) if truncated else document), truncated
 
     @property
     def _charset(self) -> str:
@@ -135,11 +148,7 @@ class AnswerReading:
     def _not_json(self, error: JsonSyntaxError) -> str:
         if not self.text.strip():
             return "The success criteria reads the body, and the answer's body is empty."
-        start = self._plain[:_EXCERPT]
-        return (
-            f"The success criteria reads the body, and the body is not JSON. {error.message} "
-            f"It begins with: {start}"
-        )
+        return f"The success criteria reads the body, and the body is not JSON. {error.message}"
 
 
 def _cut(text: str) -> str:

@@ -124,9 +124,11 @@ class Masker:
         Returns:
             The very same document where there is nothing to mask in it, else a copy.
         """
-        if "\\" not in raw and self.show(raw) == raw:
-            return document
-        return _mapped(document, self.show)
+        return document if self.leaves(raw) else _mapped(document, self.show)
+
+    def leaves(self, raw: str) -> bool:
+        """Tell whether a JSON text certainly holds nothing to mask, escapes undone."""
+        return "\\" not in raw and self.show(raw) == raw
 
     def show_url(self, url: str) -> str:
         """Return a URL as it may be shown: values of secret query parameters masked whole."""

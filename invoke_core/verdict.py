@@ -111,17 +111,20 @@ def judge(
         variables=variables,
         task_inputs=task_inputs,
     )
-    return _judge_criteria(criteria, scope, mask)
+    return _judge_criteria(criteria, scope, reading, mask)
 
 
-def _judge_criteria(criteria: Criteria, scope: Scope, mask: Callable[[str], str]) -> Verdict:
+def _judge_criteria(
+    criteria: Criteria, scope: Scope, reading: AnswerReading, mask: Callable[[str], str]
+) -> Verdict:
     try:
         evaluation = criteria.explain(scope, mask=mask)
     except AnswerNotJsonError as error:
         view = CriteriaView(
             expression=mask(criteria.source), result=None, trace=(), explanation=None
         )
-        return _failed(ReasonCode.RESPONSE_NOT_JSON, mask(error.message), view)
+        message = f"{error.message}{reading.excerpt(mask)}"
+        return _failed(ReasonCode.RESPONSE_NOT_JSON, message, view)
     view = CriteriaView(
         expression=mask(criteria.source),
         result=evaluation.result,

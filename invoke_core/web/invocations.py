@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from invoke_core.model import CompletionEvent, Result
+from invoke_core.model import CompletionEvent, Result, State
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -27,6 +27,8 @@ _PASSED: Final = frozenset({Result.SUCCEEDED, Result.SUCCEEDED_WITH_ISSUES, Resu
 
 def status_of(invocation: Invocation) -> int:
     """Return the HTTP status that tells the outcome (contract, section 1)."""
+    if invocation.state is not State.COMPLETED:
+        return 202
     return 200 if invocation.result in _PASSED else 424
 
 

@@ -71,9 +71,12 @@ def test_the_json_form_can_stand_inside_a_json_string(macro: str) -> None:
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_any_value_survives_the_json_form(value: str) -> None:
-    text = expand('["$(json:v)"]', {"v": value}, unknown=str)
+    unknown: list[str] = []
+
+    text = expand('["$(json:v)"]', {"v": value}, unknown=unknown.append)
 
     assert json.loads(text) == [value]
+    assert unknown == []
 
 
 @pytest.mark.parametrize(
@@ -290,7 +293,7 @@ def test_secret_parameters_are_masked_in_a_text_too(text: str, shown: str) -> No
 def test_a_document_is_shown_without_secrets_and_secret_parameters() -> None:
     document: JsonValue = {"next": "https://h/?page=2&sig=abc", "n": JsonNumber("1"), "s": "sword"}
 
-    shown = Masker(["sword"]).show_document(document)
+    shown = Masker(["sword"]).show_in(document, raw=dump_json(document))
 
     assert shown == {
         "next": "https://h/?page=2&sig=***",
@@ -299,12 +302,28 @@ def test_a_document_is_shown_without_secrets_and_secret_parameters() -> None:
     }
 
 
+def test_a_document_with_nothing_to_mask_is_shown_as_the_very_same() -> None:
+    document: JsonValue = {"a": "https://h/?page=2"}
+
+    assert Masker(()).show_in(document, raw=dump_json(document)) is document
+    assert Masker(()).show_in(document, raw="\\") is document
+
+
+def test_a_raw_text_is_left_only_where_nothing_is_masked_or_escaped() -> None:
+    masker = Masker(["swordfish"])
+
+    assert masker.leaves('{"a": "b"}')
+    assert not masker.leaves('{"a": "swordfish"}')
+    assert not masker.leaves('{"a": "/?code=12"}')
+    assert not masker.leaves(r'{"a": "\u0073wordfish"}')
+
+
 def test_a_deep_document_is_masked_without_recursion() -> None:
     document: JsonValue = "swordfish"
     for _ in range(5000):
         document = [document]
 
-    masked = Masker(["swordfish"]).show_document(document)
+    masked = Masker(["swordfish"]).show_in(document, raw="swordfish")
 
     while isinstance(masked, list):
         masked = masked[0]
