@@ -21,7 +21,8 @@ class ByteBudget:
         self._limit_bytes = limit_bytes
         self._freed = threading.Condition()
         self._held_bytes = 0
-        self._reading: dict[Lease, None] = {}
+        self._finished_bytes = 0
+        self._overdrawing: Lease | None = None
 
     @property
     def held_bytes(self) -> int:
@@ -36,14 +37,13 @@ class ByteBudget:
     def lease(self) -> Iterator[Lease]:
         """Count the bytes of one exchange until the context is left."""
         lease = Lease(self)
-        with self._freed:
-            self._reading[lease] = None
         try:
             yield lease
         finally:
+            lease.finish()
             with self._freed:
-                self._reading.pop(lease, None)
                 self._held_bytes -= lease.held_bytes
+                self._finished_bytes -= lease.held_bytes
                 self._freed.notify_all()
 
     def _pause(self, lease: Lease, left: Callable[[], float]) -> None:
@@ -54,20 +54,30 @@ class ByteBudget:
             lease.is_paused = False
 
     def _may_overdraw(self, lease: Lease) -> bool:
-        # When many half-read answers have spent the budget together, none would ever be read to
-        # its end and free its bytes. So the eldest goes on; alone it never holds more than the
-        # limit, which keeps the process below the limit and one answer.
-        return next(iter(self._reading), None) is lease and lease.held_bytes < self._limit_bytes
+        # When half-read answers have spent the budget together, none of them would come to its
+        # end and free its bytes. So one goes on, up to the limit by itself: the process stays
+        # below the limit and one answer. While there are answers that were read to their end,
+        # everybody waits: those will be let go.
+        if lease.held_bytes >= self._limit_bytes:
+            if self._overdrawing is lease:
+                self._overdrawing = None
+            return False
+        if self._finished_bytes:
+            return False
+        if self._overdrawing is None:
+            self._overdrawing = lease
+        return self._overdrawing is lease
 
     def _add(self, lease: Lease, count: int) -> None:
         with self._freed:
             lease.held_bytes += count
             self._held_bytes += count
 
-    def _read(self, lease: Lease) -> None:
+    def _finish(self, lease: Lease) -> None:
         with self._freed:
-            self._reading.pop(lease, None)
-            self._freed.notify_all()
+            self._finished_bytes += lease.held_bytes
+            if self._overdrawing is lease:
+                self._overdrawing = None
 
 
 class Lease:
@@ -78,11 +88,12 @@ class Lease:
         is_paused: Whether it waits for others to free theirs.
     """
 
-    __slots__ = ("_budget", "held_bytes", "is_paused")
+    __slots__ = ("_budget", "_is_finished", "held_bytes", "is_paused")
 
     def __init__(self, budget: ByteBudget) -> None:
         """Hold nothing yet."""
         self._budget = budget
+        self._is_finished = False
         self.held_bytes = 0
         self.is_paused = False
 
@@ -104,4 +115,6 @@ class Lease:
 
     def finish(self) -> None:
         """Say that no more bytes will be read; those held stay counted."""
-        self._budget._read(self)  # noqa: SLF001 - two halves of one thing
+        if not self._is_finished:
+            self._is_finished = True
+            self._budget._finish(self)  # noqa: SLF001 - two halves of one thing

@@ -7,10 +7,11 @@ asks for more input only when one is taken, so whoever counts the pieces can sto
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator
+    from collections.abc import Generator, Iterable
 
 PIECE_BYTES: Final = 64 * 1024
 _MOST_CODINGS: Final = 3
@@ -20,16 +21,20 @@ _GZIP_WBITS: Final = 16 + zlib.MAX_WBITS
 _RAW_WBITS: Final = -zlib.MAX_WBITS
 
 
+Filter = Callable[[Iterator[bytes]], Iterator[bytes]]
+
+
 class DecodingError(Exception):
     """A body is not in the encoding its headers name; the message is part of a sentence."""
 
 
-def decoded(pieces: Iterator[bytes], codings: Iterable[str]) -> Iterator[bytes]:
+def decoded(pieces: Iterator[bytes], codings: Iterable[str], *, bounded: Filter) -> Iterator[bytes]:
     """Undo the content encodings of a body.
 
     Args:
         pieces: The body as received.
         codings: Values of its Content-Encoding headers, in order.
+        bounded: Passes on what each decoder makes, and raises where it becomes too much.
 
     Returns:
         The pieces of the plain body.
@@ -48,7 +53,7 @@ def decoded(pieces: Iterator[bytes], codings: Iterable[str]) -> Iterator[bytes]:
                 f"its body is in the content encoding '{name[:40]}', and gzip and deflate are the "
                 "ones this service reads; leave Accept-Encoding out of the request's headers"
             )
-        pieces = undo(pieces)
+        pieces = bounded(undo(pieces))
     return pieces
 
 
@@ -109,7 +114,7 @@ def _inflated(
                 raise DecodingError(f"its body ends in the middle of its {name} encoding")
 
 
-_CODINGS: Final[dict[str, Callable[[Iterator[bytes]], Iterator[bytes]]]] = {
+_CODINGS: Final[dict[str, Filter]] = {
     "gzip": _gunzip,
     "x-gzip": _gunzip,
     "deflate": _undeflate,

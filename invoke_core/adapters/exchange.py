@@ -120,7 +120,7 @@ class Exchange:
                 found = self._closed("closed the connection without an answer")
             case ssl.SSLError():
                 found = self._tls_failed(error)
-            case _ if self.stage is Stage.LOOKING_UP:
+            case OSError() | ValueError() | OverflowError() if self.stage is Stage.LOOKING_UP:
                 found = self._not_resolved(error)
             case OSError():
                 found = self._closed(self._what_happened(error))

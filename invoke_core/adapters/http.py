@@ -12,6 +12,7 @@ from __future__ import annotations
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPException
+from ssl import SSLEOFError
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
@@ -197,11 +198,11 @@ def _write(
     for name, value in headers:
         connection.putheader(name, value)
     exchange.stage = Stage.SENDING
-    # A target may refuse a request before it has read all of it: its answer counts, if it can
-    # still be read.
-    with suppress(BrokenPipeError, ConnectionResetError):
+    # A target may refuse a request before it has read all of it: its answer counts, or the alert
+    # by which TLS 1.3 refuses a client certificate, if they can still be read.
+    with suppress(BrokenPipeError, ConnectionResetError, SSLEOFError):
         connection.endheaders(request.body)
-    exchange.stage = Stage.WAITING
+        exchange.stage = Stage.WAITING
 
 
 def _headers(request: OutgoingRequest) -> list[tuple[str, str]]:
@@ -226,17 +227,27 @@ def _body(reader: AnswerReader, head: Head, limit_bytes: int, exchange: Exchange
     is_plain = not head.values("content-encoding") and not head.values("transfer-encoding")
     if is_plain and (declared_length(head) or 0) > limit_bytes and head.status not in {204, 304}:
         raise too_large
+    # Packed, a body of the limit may be a little longer than unpacked.
+    most_bytes = limit_bytes + limit_bytes // 100 + 1024
+
+    def bounded(pieces: Iterator[bytes]) -> Iterator[bytes]:
+        # Little can unpack to much that unpacks to nothing: the time is looked at here as well.
+        passed_bytes = 0
+        for piece in pieces:
+            exchange.deadline.left()
+            passed_bytes += len(piece)
+            if passed_bytes > most_bytes:
+                raise too_large
+            yield piece
+
     body = bytearray()
-    received = reader.body(head)
-    for piece in decoded(received, head.values("content-encoding")):
+    received = bounded(reader.body(head))
+    for piece in decoded(received, head.values("content-encoding"), bounded=bounded):
         if len(body) + len(piece) > limit_bytes:
             raise too_large
         exchange.lease.add(len(piece))
         body += piece
     # What follows the end of an encoding is dropped, but has to be there as announced.
-    dropped_bytes = 0
-    for piece in received:
-        dropped_bytes += len(piece)
-        if dropped_bytes > limit_bytes:
-            raise too_large
+    for _ in received:
+        pass
     return bytes(body)

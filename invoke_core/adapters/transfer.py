@@ -26,11 +26,12 @@ if TYPE_CHECKING:
     Buffer = bytearray | memoryview
 
 _MOST_HEADERS: Final = 100
+_MOST_INTERIM: Final = 100
 _LONGEST_LINE: Final = 64 * 1024
 _READ_BYTES: Final = 64 * 1024
 
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.[0-9] +([1-9][0-9]{2})(?: [^\r\n]*)?")
-_HEADER: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00\r\n]*?)[ \t]*")
+_HEADER: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\x00\r\n]*)")
 _CHUNK_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?")
 _LENGTH: Final = re.compile(r"[0-9]{1,18}")
 
@@ -89,18 +90,19 @@ class AnswerReader:
             NoAnswerError: The connection was closed before the status line.
             BrokenAnswerError: What came is not HTTP/1, or exceeds a bound.
         """
-        while True:
+        for _ in range(_MOST_INTERIM):
             status = self._status()
             if status >= 200:
                 self._exchange.stage = Stage.READING_HEADERS
                 return Head(status, self._headers())
             if status == _SWITCHING_PROTOCOLS:
-                self._exchange.stage = Stage.READING_HEADERS
-                raise BrokenAnswerError("it switches to another protocol, which nobody asked for")
+                break
             held_bytes = self._exchange.lease.held_bytes
             self._headers()
             # An interim answer is forgotten, and so are its bytes.
             self._exchange.lease.add(held_bytes - self._exchange.lease.held_bytes)
+        self._exchange.stage = Stage.READING_HEADERS
+        raise BrokenAnswerError("it sends interim (1xx) answers that nobody asked for")
 
     def body(self, head: Head) -> Iterator[bytes]:
         """Read the body as it was sent, in pieces of at most 64 KiB, as they arrive.
@@ -126,17 +128,23 @@ class AnswerReader:
 
     def _status(self) -> int:
         line = self._stream.readline(_LONGEST_LINE + 1)
-        if not line.endswith(b"\n") and len(line) <= _LONGEST_LINE:
+        is_long = len(line) > _LONGEST_LINE
+        if not line.endswith(b"\n") and not is_long:
             raise NoAnswerError
         match = _STATUS_LINE.fullmatch(line.rstrip(b"\r\n"))
-        if match is None:
+        if match is None or is_long:
             self._exchange.stage = Stage.READING_HEADERS
             raise BrokenAnswerError("it does not begin with a status line of HTTP/1")
         return int(match[1])
 
     def _headers(self) -> tuple[tuple[str, str], ...]:
         found: list[tuple[str, str]] = []
+        lines = 0
         while line := self._line("header"):
+            self._exchange.lease.add(len(line))
+            lines += 1
+            if lines > _MOST_HEADERS:
+                raise BrokenAnswerError(f"it has more than {_MOST_HEADERS} header lines")
             if line[:1] in {b" ", b"\t"}:
                 # A folded line (RFC 9112, section 5.2) continues the one before.
                 if not found:
@@ -148,9 +156,7 @@ class AnswerReader:
             match = _HEADER.fullmatch(line)
             if match is None:
                 raise BrokenAnswerError("it has a header line that is not 'name: value'")
-            found.append((match[1].decode("ascii"), match[2].decode("latin-1")))
-            if len(found) > _MOST_HEADERS:
-                raise BrokenAnswerError(f"it has more than {_MOST_HEADERS} headers")
+            found.append((match[1].decode("ascii"), match[2].strip(b" \t").decode("latin-1")))
         return tuple(found)
 
     def _line(self, kind: str) -> bytes:
@@ -159,7 +165,6 @@ class AnswerReader:
             raise BrokenAnswerError(f"it has a {kind} line of more than 64 KiB")
         if not line.endswith(b"\n"):
             raise BrokenAnswerError(f"it ends in the middle of a {kind} line")
-        self._exchange.lease.add(len(line))
         return line[:-2] if line.endswith(b"\r\n") else line[:-1]
 
     def _exactly(self, length: int) -> Iterator[bytes]:
@@ -187,25 +192,19 @@ class AnswerReader:
                     raise BrokenAnswerError("its body ends in the middle of a chunk")
                 left -= len(piece)
                 yield piece
-            if self._framing_line():
+            if self._line("chunk"):
                 raise BrokenAnswerError("a chunk of its body is longer than it says")
         trailers = 0
-        while self._framing_line():
+        while self._line("chunk"):
             trailers += 1
             if trailers > _MOST_HEADERS:
                 raise BrokenAnswerError(f"it has more than {_MOST_HEADERS} trailers")
 
     def _chunk_size(self) -> int:
-        match = _CHUNK_SIZE.fullmatch(self._framing_line())
+        match = _CHUNK_SIZE.fullmatch(self._line("chunk"))
         if match is None:
             raise BrokenAnswerError("its body has a chunk without a size")
         return int(match[1], 16)
-
-    def _framing_line(self) -> bytes:
-        line = self._line("chunk")
-        # It is not kept.
-        self._exchange.lease.add(-len(line))
-        return line
 
 
 def declared_length(head: Head) -> int | None:
