@@ -126,11 +126,16 @@ def _members(given: Given | None, faults: FaultList) -> tuple[dict[str, JsonValu
     return members, given.pointer, False
 
 
+def is_ours(name: str) -> bool:
+    """Tell whether a header is the service's to set, and nobody else's."""
+    return name.lower() in _OURS or name.lower().startswith("proxy-")
+
+
 def _fault(name: str, value: str, *, granted_only: bool) -> str | None:
     lower = name.lower()
     if not _TOKEN.fullmatch(name):
         return f"'{name}' is no header name; letters, digits and - are."
-    if lower in _OURS or lower.startswith("proxy-"):
+    if is_ours(name):
         return f"The header '{name}' is the service's to set, not the caller's."
     if granted_only and lower in _POLICY_BYPASS:
         return f"The header '{name}' is refused where a connection grants only some requests."

@@ -18,7 +18,6 @@ from invoke_core.steps import (
     FaultList,
     Given,
     macro_values,
-    pointer,
     read_boolean,
     read_step,
     scalar_text,
@@ -187,7 +186,7 @@ class _Reader:
 
     def _fault(self, name: str, detail: str) -> None:
         given = self._step.inputs.get(name)
-        where = given.pointer if given else pointer(self._step.pointer, "inputs")
+        where = given.pointer if given else self._step.inputs_pointer
         self._faults.add(where, detail)
 
     def _choice(self, name: str, default: str, choices: tuple[str, ...]) -> str | None:
@@ -265,7 +264,7 @@ class _Reader:
         self._fault(
             "waitForCompletion", "'waitForCompletion: true' (Callback mode) is not built yet."
         )
-        if "successCriteria" in self._step.inputs:
+        if self._text("successCriteria", "").strip():
             self._fault(
                 "successCriteria",
                 "'successCriteria' goes with 'waitForCompletion: false'; "

@@ -101,6 +101,7 @@ class Step:
         display_name: What the caller calls the step, or None.
         timeout_minutes: Minutes for the whole task; 0 stands for the default.
         pointer: Where the step stands in the document.
+        inputs_pointer: Where its inputs stand; the step itself where it has none.
     """
 
     inputs: dict[str, Given] = field(default_factory=dict)
@@ -108,6 +109,7 @@ class Step:
     display_name: str | None = None
     timeout_minutes: float = 0
     pointer: str = ""
+    inputs_pointer: str = ""
 
 
 class FaultList:
@@ -198,20 +200,31 @@ def _read_members(document: JsonValue, step: Step, faults: FaultList) -> None:
     if not isinstance(document, dict):
         faults.add(step.pointer, "A step belongs here: an object with 'task' and 'inputs'.")
         return
+    step.inputs_pointer = step.pointer
     known = {key.lower(): key for key in _STEP_KEYS}
+    written: dict[str, str] = {}
     for name, value in document.items():
         where = pointer(step.pointer, name)
         key = known.get(name.lower())
         if key is None:
             _unknown_step_key(where, name, faults)
-        elif key == "inputs":
-            _read_inputs(value, where, step, faults)
-        elif key == "variables":
-            _read_variables(value, where, step, faults)
-        elif not is_absent(value):
-            _read_option(key, Given(value, where), step, faults)
-    if "inputs" not in (name.lower() for name in document):
+        elif key in written:
+            faults.add(where, f"'{name}' and '{written[key]}' are the same key; give one of them.")
+        else:
+            written[key] = name
+            _read_member(key, Given(value, where), step, faults)
+    if "inputs" not in written:
         faults.add(step.pointer, "The step has no 'inputs'.")
+
+
+def _read_member(key: str, given: Given, step: Step, faults: FaultList) -> None:
+    if key == "inputs":
+        step.inputs_pointer = given.pointer
+        _read_inputs(given.value, given.pointer, step, faults)
+    elif key == "variables":
+        _read_variables(given.value, given.pointer, step, faults)
+    elif not is_absent(given.value):
+        _read_option(key, given, step, faults)
 
 
 def _unknown_step_key(where: str, name: str, faults: FaultList) -> None:

@@ -197,4 +197,4 @@ def _is_base_url(url: str) -> bool:
     except ValueError:
         return False
     secure = parts.scheme == "https" or (parts.scheme == "http" and host in _LOOPBACK_HOSTS)
-    return bool(secure and host and "@" not in parts.netloc and not parts.query + parts.fragment)
+    return bool(secure and host and re.fullmatch(r"[^\s@?#\\]+", url))

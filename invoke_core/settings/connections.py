@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from invoke_core.errors import Fault, PolicyError, did_you_mean
+from invoke_core.headers import is_ours
 from invoke_core.model import (
     Allow,
     BasicAuth,
@@ -28,7 +29,7 @@ from invoke_core.targets import judge_url
 from invoke_core.variables import SHORTEST_SECRET
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from invoke_core.documents import JsonValue
@@ -42,13 +43,16 @@ _REFERENCE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _KEYS: Final = ("type", "url", "auth", "allow", "tls", "storeBody")
 _LATER_KEYS: Final = frozenset({"environment", "resourceManagerEndpoint", "proxy", "limits"})
 _AUTH_KEYS: Final = {
-    "none": ("scheme",),
-    "basic": ("scheme", "username", "password"),
-    "bearer": ("scheme", "token"),
-    "header": ("scheme", "name", "value"),
+    "none": (),
+    "basic": ("username", "password"),
+    "bearer": ("token",),
+    "header": ("name", "value"),
 }
-_LATER_SCHEMES: Final = frozenset(
-    {"managedIdentity", "servicePrincipal", "azureCli", "oauth2ClientCredentials"}
+_LATER_SCHEMES: Final = (
+    "managedIdentity",
+    "servicePrincipal",
+    "azureCli",
+    "oauth2ClientCredentials",
 )
 _SECRET_KEYS: Final = frozenset({"password", "token", "value"})
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -143,16 +147,25 @@ class _DefinitionReader:
                 self._fault(where, f"there is no '{key}'.{did_you_mean(key, keys)}")
         return value
 
-    def _text(self, value: JsonValue, where: str, *, required: bool = True) -> str:
+    def _text(self, value: JsonValue, where: str, *, may_be_empty: bool = False) -> str:
         """Return a text with its ``${NAME}`` references replaced."""
-        if value is None:
-            if required:
-                self._fault(where, "it is missing.")
-            return ""
         if not isinstance(value, str):
-            self._fault(where, "it takes text.")
+            self._fault(where, "it is missing." if value is None else "it takes text.")
             return ""
-        return _REFERENCE.sub(lambda reference: self._setting(reference[1], where), value)
+        before = len(self.faults)
+        text = _REFERENCE.sub(lambda reference: self._setting(reference[1], where), value)
+        if not text.strip() and not may_be_empty and len(self.faults) == before:
+            self._fault(where, "it is empty.")
+        return text
+
+    def _choice(self, value: JsonValue, where: str, choices: Iterable[str]) -> str:
+        """Return a text that is one of several words; empty where it is not."""
+        text = self._text(value, where, may_be_empty=True) if isinstance(value, str) else ""
+        known = tuple(choices)
+        if text in known:
+            return text
+        self._fault(where, f"it takes one of {', '.join(known)}.{did_you_mean(text, known)}")
+        return ""
 
     def _setting(self, name: str, where: str) -> str:
         text = self._environ.get(name)
@@ -184,12 +197,9 @@ class _DefinitionReader:
         return tuple(self._text(item, where) for item in value)
 
     def _kind(self, value: JsonValue) -> None:
-        text = self._text(value, "type")
-        kinds = [kind.value for kind in ConnectionKind]
-        if text in kinds and text != ConnectionKind.GENERIC:
+        text = self._choice(value, "type", ConnectionKind)
+        if text and text != ConnectionKind.GENERIC:
             self._fault("type", f"'{text}' is not built yet.")
-        elif value is not None and text != ConnectionKind.GENERIC:
-            self._fault("type", f"it takes one of {', '.join(kinds)}.{did_you_mean(text, kinds)}")
 
     def _url(self, value: JsonValue) -> str:
         url = self._text(value, "url")
@@ -197,7 +207,7 @@ class _DefinitionReader:
             return ""
         try:
             parts = urlsplit(url)
-            usable = parts.scheme in {"http", "https"} and bool(parts.hostname)
+            usable = parts.scheme in {"http", "https"} and parts.hostname and " " not in url
             _ = parts.port
             judge_url(url, base=url, allow=Allow())
         except PolicyError as error:
@@ -212,24 +222,27 @@ class _DefinitionReader:
     def _auth(self, value: JsonValue) -> Auth:
         if value is None:
             return NoAuth()
-        if isinstance(value, dict) and value.get("scheme") in _LATER_SCHEMES:
-            self._fault("auth.scheme", f"'{value['scheme']}' is not built yet.")
+        if not isinstance(value, dict):
+            self._fault("auth", "it takes an object.")
             return NoAuth()
-        scheme = value.get("scheme") if isinstance(value, dict) else None
-        keys = _AUTH_KEYS.get(scheme) if isinstance(scheme, str) else None
+        scheme = self._choice(value.get("scheme"), "auth.scheme", (*_AUTH_KEYS, *_LATER_SCHEMES))
+        if scheme in _LATER_SCHEMES:
+            self._fault("auth.scheme", f"'{scheme}' is not built yet.")
+        keys = _AUTH_KEYS.get(scheme)
         if keys is None:
-            known = (*_AUTH_KEYS, *sorted(_LATER_SCHEMES))
-            near = did_you_mean(scheme, known) if isinstance(scheme, str) else ""
-            self._fault("auth.scheme", f"it takes one of {', '.join(known)}.{near}")
             return NoAuth()
-        members = self._object(value, "auth", keys) or {}
+        self._object(value, "auth", ("scheme", *keys))
         text = {
-            key: self._text(members.get(key), f"auth.{key}", required=key != "username")
+            key: self._text(
+                value.get(key, "" if key == "username" else None),
+                f"auth.{key}",
+                may_be_empty=scheme == "basic",
+            )
             for key in keys
         }
         for key in _SECRET_KEYS.intersection(keys):
-            self._judge_secret(key, members.get(key), text[key])
-        return self._auth_of(text)
+            self._judge_secret(key, value.get(key), text[key])
+        return self._auth_of(scheme, text)
 
     def _judge_secret(self, key: str, written: JsonValue, text: str) -> None:
         if isinstance(written, str) and written and not _REFERENCE.search(written):
@@ -239,8 +252,8 @@ class _DefinitionReader:
         if 0 < len(text) < SHORTEST_SECRET:
             self._warn(f"auth.{key} is too short to be masked ({SHORTEST_SECRET} characters are).")
 
-    def _auth_of(self, text: Mapping[str, str]) -> Auth:
-        match text["scheme"]:
+    def _auth_of(self, scheme: str, text: Mapping[str, str]) -> Auth:
+        match scheme:
             case "basic":
                 if ":" in text["username"]:
                     self._fault("auth.username", "HTTP Basic allows no ':' in it.")
@@ -250,7 +263,9 @@ class _DefinitionReader:
                 return BearerAuth(token=Secret(text["token"]))
             case "header":
                 if text["name"] and not _TOKEN.fullmatch(text["name"]):
-                    self._fault("auth.name", "it is no header name.")
+                    self._fault("auth.name", "it is no header name; letters, digits and - are.")
+                if is_ours(text["name"]):
+                    self._fault("auth.name", "this header is the service's to set.")
                 self._judge_header_value("auth.value", text["value"])
                 return HeaderAuth(name=text["name"], value=Secret(text["value"]))
             case _:
@@ -281,28 +296,20 @@ class _DefinitionReader:
             given=True,
             methods=None if methods is None else self._methods(methods),
             paths=paths,
-            callers=None if callers is None else frozenset(callers),
+            callers=None if callers is None else frozenset(map(str.lower, callers)),
             redirects=self._redirects(members.get("redirects")),
             loopback=loopback and not self._on_azure,
         )
 
     def _methods(self, texts: tuple[str, ...]) -> frozenset[Method]:
-        methods = set()
-        for text in texts:
-            try:
-                methods.add(Method(text.upper()))
-            except ValueError:
-                self._fault("allow.methods", f"'{text}' is no method.{did_you_mean(text, Method)}")
-        return frozenset(methods)
+        words = [self._choice(text.upper(), "allow.methods", Method) for text in texts]
+        return frozenset(Method(word) for word in words if word)
 
     def _redirects(self, value: JsonValue) -> RedirectRule:
         if value is None:
             return RedirectRule.SAME_ORIGIN
-        try:
-            return RedirectRule(self._text(value, "allow.redirects"))
-        except ValueError:
-            self._fault("allow.redirects", "it takes sameOrigin or none.")
-            return RedirectRule.NONE
+        text = self._choice(value, "allow.redirects", RedirectRule)
+        return RedirectRule(text) if text else RedirectRule.NONE
 
     def _tls(self, value: JsonValue) -> TlsOptions:
         if value is None:
@@ -322,8 +329,9 @@ class _DefinitionReader:
     def _path(self, value: JsonValue, where: str) -> str | None:
         if value is None:
             return None
-        path = self._root / self._text(value, where)
-        if not path.is_file():
+        text = self._text(value, where)
+        path = self._root / text
+        if text and not path.is_file():
             self._fault(where, "there is no such file.")
         return str(path)
 
