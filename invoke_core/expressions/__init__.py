@@ -1,1 +1,22 @@
-"""The criteria language of Azure Pipelines, usable on its own."""
+"""The success-criteria expression language of Azure Pipelines, usable on its own.
+
+::
+
+    criteria = compile_criteria("eq(root['status'], 'successful')")
+    criteria.test(answer_scope(root=lambda: {"status": "Successful"}, ...))   # True
+
+``compile_criteria`` raises ``ExpressionSyntaxError``, ``Criteria.test`` raises
+``ExpressionValueError``, and nothing else escapes. ``Criteria.explain`` says why.
+"""
+
+from invoke_core.expressions.criteria import Criteria, compile_condition, compile_criteria
+from invoke_core.expressions.scope import Scope, answer_scope, condition_scope
+
+__all__ = [
+    "Criteria",
+    "Scope",
+    "answer_scope",
+    "compile_condition",
+    "compile_criteria",
+    "condition_scope",
+]

@@ -1,0 +1,320 @@
+"""The explaining evaluator: a second walk that notes every value, coercion and skip on the way.
+
+It runs the very functions and index rules of the fast one, under operations that take notes.
+
+Source: expressions reference, section 12; the names of the explanation's members: HTTP contract,
+section 5, ``POST /api/criteria/evaluate``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from invoke_core.errors import ExpressionValueError
+from invoke_core.expressions import values
+from invoke_core.expressions.indexing import spread, take
+from invoke_core.expressions.kinds import Kind, kind_of
+from invoke_core.expressions.nodes import Access, Call, Literal, Named, print_node
+from invoke_core.expressions.notes import missing_note
+from invoke_core.expressions.output import masked_document
+from invoke_core.expressions.realized import Realized
+from invoke_core.expressions.reasons import failure_message, message_of
+from invoke_core.expressions.sources import Source
+from invoke_core.expressions.values import EvaluationFault, canonical
+from invoke_core.expressions.verbose import VerboseLog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from decimal import Decimal
+
+    from invoke_core.documents import JsonValue
+    from invoke_core.expressions.criteria import Criteria
+    from invoke_core.expressions.functions import Operand, Operations
+    from invoke_core.expressions.kinds import Raw, Value
+    from invoke_core.expressions.nodes import Mask, Node
+    from invoke_core.expressions.scope import Scope
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """An evaluation, explained; every text in it is masked.
+
+    Attributes:
+        result: The outcome; None where it could not be evaluated.
+        kind: The kind of the value; None likewise.
+        value: The value itself as a document; None likewise.
+        trace: The lines the original engine logs; with the verbose ones where they were asked for.
+        explanation: The tree of sub-expressions, each ``{text, start, end, kind, value,
+            convertedTo, skipped, note, arguments}``. ``start`` and ``end`` count UTF-16 units from
+            0, so that they cut ``text`` out of the expression. ``value`` is None for arrays and
+            objects, whose size the note tells, and cut where it is long. ``convertedTo`` is the
+            kind a value was converted to, or None.
+        message: One or two sentences on why the outcome is not true; empty where it is.
+        error: ``{phase, kind, token, position, from, to, message}``, or None.
+        failure: The error as the fast path would have raised it, or None.
+    """
+
+    result: bool | None
+    kind: str | None
+    value: JsonValue
+    trace: tuple[str, ...]
+    explanation: dict[str, JsonValue]
+    message: str
+    error: dict[str, JsonValue] | None
+    failure: ExpressionValueError | None
+
+
+class Entry:
+    """What is known of one sub-expression.
+
+    Attributes:
+        node: The sub-expression.
+        value: What it came to; None until then.
+        done: Whether it came to a value.
+        converted_to: The kind it was converted to.
+        note: A remark for the author.
+        entries: Those of its arguments, by position; None for one never evaluated.
+    """
+
+    __slots__ = (
+        "converted_to",
+        "done",
+        "entries",
+        "level",
+        "missing_at",
+        "node",
+        "note",
+        "value",
+    )
+
+    def __init__(self, node: Node, level: int, size: int) -> None:
+        """Begin with nothing known."""
+        self.node = node
+        self.level = level
+        self.value: Value = None
+        self.done = False
+        self.converted_to: Kind | None = None
+        self.note: str | None = None
+        self.missing_at: int | None = None
+        self.entries: list[Entry | None] = [None] * size
+
+
+def examine(criteria: Criteria, scope: Scope, *, mask: Mask, verbose: bool) -> Evaluation:
+    """Evaluate an expression and explain it.
+
+    Args:
+        criteria: The compiled expression.
+        scope: What it can read.
+        mask: Hides secrets in a text.
+        verbose: Whether the trace holds the verbose lines.
+
+    Returns:
+        Everything there is to say, evaluation errors included.
+    """
+    walk = _Walk(criteria, scope, mask, VerboseLog(mask) if verbose else None)
+    return walk.run()
+
+
+class _Walk:
+    """One evaluation; at the same time the operations its functions run under.
+
+    Its public methods are ``functions.Operations`` over entries.
+    """
+
+    def __init__(
+        self, criteria: Criteria, scope: Scope, mask: Mask, log: VerboseLog | None
+    ) -> None:
+        self._criteria = criteria
+        self._mask = mask
+        self._log = log
+        self._realized = Realized(mask)
+        self.read: Callable[[str], Raw] = scope.read
+
+    def run(self) -> Evaluation:
+        """Evaluate the whole expression."""
+        node = self._criteria.node
+        evaluating = self._mask("Evaluating: " + print_node(node, self._mask))
+        if self._log:
+            self._log.parsing(self._criteria.source)
+            self._log.add(evaluating)
+        root = _entry(node, 0)
+        try:
+            self._evaluate(root)
+        except EvaluationFault as fault:
+            return self._failed(root, self._criteria.error(fault), evaluating)
+        except ExpressionValueError as error:
+            return self._failed(root, error, evaluating)
+        result = self.boolean(root)
+        lines = [evaluating]
+        expanded = self._realized.print(node)
+        if expanded != str(result):
+            lines.append(self._mask("Expanded: " + expanded))
+        lines.append(f"Result: {result}")
+        source = Source(self._criteria.source, self._mask)
+        return Evaluation(
+            result=result,
+            kind=kind_of(root.value).value,
+            value=masked_document(root.value, self._mask),
+            trace=self._log.lines(lines[1:]) if self._log else tuple(lines),
+            explanation=source.explanation(root),
+            message="" if result else message_of(root, source),
+            error=None,
+            failure=None,
+        )
+
+    def _failed(self, root: Entry, failure: ExpressionValueError, evaluating: str) -> Evaluation:
+        source = Source(self._criteria.source, self._mask)
+        message = failure_message(root, failure, source)
+        return Evaluation(
+            result=None,
+            kind=None,
+            value=None,
+            trace=self._log.lines([]) if self._log else (evaluating,),
+            explanation=source.explanation(root),
+            message=message,
+            error={
+                "phase": "eval",
+                "kind": failure.kind,
+                "token": None,
+                "position": None,
+                "from": failure.from_kind,
+                "to": failure.to_kind,
+                "message": message,
+            },
+            failure=failure,
+        )
+
+    def _evaluate(self, entry: Entry) -> Entry:
+        """Evaluate the node of an entry and note the value."""
+        node = entry.node
+        if isinstance(node, Access):
+            self._evaluate_access(node, entry)
+            return entry
+        if self._log:
+            name = kind_of(node.value) if isinstance(node, Literal) else node.typed
+            self._log.evaluating(entry.level, name)
+        if isinstance(node, Literal):
+            entry.value = node.value
+        elif isinstance(node, Named):
+            entry.value = canonical(self.read(node.name))
+            self._realized.keep(node, entry.value)
+        else:
+            entry.value = canonical(node.function.body(self, self._operands(node, entry)))
+            if node.function.realized:
+                self._realized.keep(node, entry.value)
+        entry.done = True
+        if self._log:
+            self._log.value(entry.level, entry.value)
+        return entry
+
+    def _operands(self, node: Call, entry: Entry) -> list[Operand[Entry]]:
+        return [
+            self._operand(argument, entry, position)
+            for position, argument in enumerate(node.arguments)
+        ]
+
+    def _operand(self, node: Node, parent: Entry, position: int) -> Operand[Entry]:
+        def evaluate(_: Operations[Entry]) -> Entry:
+            entry = parent.entries[position] = _entry(node, parent.level + 1)
+            return self._evaluate(entry)
+
+        return evaluate
+
+    def _evaluate_access(self, node: Access, entry: Entry) -> None:
+        """Evaluate a chain of steps; the engine nests them, so each has a level of its own."""
+        deepest = entry.level + len(node.steps)
+        if self._log:
+            for level in range(entry.level, deepest):
+                self._log.evaluating(level, "indexer")
+        base = entry.entries[0] = _entry(node.base, deepest)
+        value = self._evaluate(base).value
+        for position, step in enumerate(node.steps, 1):
+            level = deepest - position
+            looked_into = value
+            if step.key is None:
+                if self._log and kind_of(value) in _CONTAINERS:
+                    self._log.evaluating(level + 1, Kind.STRING)
+                    self._log.value(level + 1, "*")
+                value = spread(value)
+            else:
+                value = canonical(take(self, value, self._key(step.key, entry, position, level)))
+                if value is None and entry.note is None:
+                    key = entry.entries[position]
+                    entry.note = missing_note(looked_into, key.value if key else None)
+                    entry.missing_at = position
+            if self._log:
+                self._log.value(level, value)
+        entry.value = value
+        entry.done = True
+        self._realized.keep(node, value)
+
+    def _key(self, node: Node, parent: Entry, position: int, level: int) -> Operand[Entry]:
+        def evaluate(_: Operations[Entry]) -> Entry:
+            entry = parent.entries[position] = _entry(node, level + 1)
+            return self._evaluate(entry)
+
+        return evaluate
+
+    @staticmethod
+    def value(held: Entry) -> Value:
+        """Return the value itself."""
+        return held.value
+
+    def boolean(self, held: Entry) -> bool:
+        """Convert to Boolean."""
+        self._convert(held, Kind.BOOLEAN)
+        return values.to_boolean(held.value)
+
+    def text(self, held: Entry) -> str:
+        """Convert to String, or raise."""
+        self._convert(held, Kind.STRING)
+        return values.to_text(held.value)
+
+    def try_text(self, held: Entry) -> str | None:
+        """Convert to String, or return None."""
+        self._convert(held, Kind.STRING)
+        return values.try_text(held.value)
+
+    def try_number(self, held: Entry) -> Decimal | None:
+        """Convert to Number, or return None."""
+        self._convert(held, Kind.NUMBER)
+        return values.try_number(held.value)
+
+    def equal(self, left: Entry, right: Entry) -> bool:
+        """Compare in the left value's kind."""
+        kind = kind_of(left.value)
+        if kind not in _CONTAINERS:
+            self._convert(right, kind)
+        return values.equal(left.value, right.value)
+
+    def compare(self, left: Entry, right: Entry) -> int:
+        """Order in the left value's kind, or raise."""
+        if left.value is None or kind_of(left.value) in _CONTAINERS:
+            self._convert(left, Kind.NUMBER)
+        self._convert(right, values.ordering_kind(left.value))
+        return values.compare(left.value, right.value)
+
+    def _convert(self, held: Entry, kind: Kind) -> None:
+        """Note a conversion."""
+        from_kind = kind_of(held.value)
+        if from_kind is kind:
+            return
+        converted = values.converts(held.value, kind)
+        if converted:
+            held.converted_to = kind
+        elif held.note is None:
+            held.note = f"cannot be converted to {kind.value}"
+        if self._log:
+            self._log.conversion(held.level, held.value, kind)
+
+
+_CONTAINERS = frozenset({Kind.ARRAY, Kind.OBJECT})
+
+
+def _entry(node: Node, level: int) -> Entry:
+    if isinstance(node, Call):
+        return Entry(node, level, len(node.arguments))
+    if isinstance(node, Access):
+        return Entry(node, level, 1 + len(node.steps))
+    return Entry(node, level, 0)

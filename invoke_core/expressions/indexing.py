@@ -1,0 +1,108 @@
+"""Steps into a value: keys, positions and wildcards.
+
+Like the functions, the rules are written once for both sets of operations.
+
+Source: expressions reference, section 5, with collection interfaces (section 10).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from invoke_core.expressions.kinds import Caseless, Filtered
+from invoke_core.expressions.values import EvaluationFault, canonical
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from decimal import Decimal
+
+    from invoke_core.expressions.functions import Operand, Operations
+    from invoke_core.expressions.kinds import Raw, Value
+
+H = TypeVar("H")
+
+_LARGEST_INDEX: Final = 2**31 - 1
+
+
+def take(ops: Operations[H], left: Value, key: Operand[H]) -> Raw:
+    """Take one step by key.
+
+    Args:
+        ops: How the key is evaluated and converted.
+        left: What is looked into.
+        key: What is looked up; not evaluated where there is nothing to look into.
+
+    Returns:
+        What is there, unread; None where there is nothing.
+
+    Raises:
+        EvaluationFault: ``Overflow`` for a position past 2147483647.
+    """
+    if isinstance(left, (dict, Caseless)):
+        name = ops.try_text(key(ops))
+        return None if name is None else left.get(name)
+    if isinstance(left, list):
+        position = _position(ops.try_number(key(ops)))
+        return left[position] if position is not None and position < len(left) else None
+    if isinstance(left, Filtered):
+        return _take_from_each(ops, left, key(ops))
+    return None
+
+
+def spread(left: Value) -> Filtered:
+    """Take one step by wildcard.
+
+    Args:
+        left: What is looked into.
+
+    Returns:
+        Its members or items; of a filtered array, those of its collections; else nothing.
+    """
+    if isinstance(left, Filtered):
+        return Filtered([each for item in left.items for each in _inside(canonical(item))])
+    return Filtered(list(_inside(left)))
+
+
+def _inside(value: Value) -> Iterable[Raw]:
+    if isinstance(value, (dict, Caseless)):
+        return value.values()
+    if isinstance(value, Filtered):
+        return value.items
+    return value if isinstance(value, list) else ()
+
+
+def _take_from_each(ops: Operations[H], left: Filtered, key: H) -> Filtered:
+    """Apply a key to each collection of a filtered array, converting it once, if ever."""
+    found: list[Raw] = []
+    name: str | None = None
+    position: int | None = None
+    named = positioned = False
+    for item in left.items:
+        value = canonical(item)
+        if isinstance(value, (dict, Caseless)):
+            if not named:
+                name, named = ops.try_text(key), True
+            if name is not None and _has(value, name):
+                found.append(value.get(name))
+        elif isinstance(value, (list, Filtered)):
+            if not positioned:
+                position, positioned = _position(ops.try_number(key)), True
+            items = value.items if isinstance(value, Filtered) else value
+            if position is not None and position < len(items):
+                found.append(items[position])
+    return Filtered(found)
+
+
+def _has(value: dict[str, Raw] | Caseless, name: str) -> bool:
+    return value.has(name) if isinstance(value, Caseless) else name in value
+
+
+def _position(number: Decimal | None) -> int | None:
+    if number is None or number < 0:
+        return None
+    position = int(number)
+    if position > _LARGEST_INDEX:
+        raise EvaluationFault(
+            "Overflow", f"A position in an array is greater than {_LARGEST_INDEX}."
+        )
+    return position

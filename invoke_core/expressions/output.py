@@ -1,0 +1,126 @@
+"""Values as plain JSON documents, for everything that leaves the language."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
+
+from invoke_core.documents import JsonNumber, JsonValue
+from invoke_core.expressions.kinds import Caseless, Filtered, Lazy, Version
+from invoke_core.expressions.values import LONGEST_TEXT, too_long
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from invoke_core.expressions.kinds import Raw, Value
+    from invoke_core.expressions.nodes import Mask
+
+
+def to_document(raw: Raw) -> JsonValue:
+    """Return a value as a JSON document.
+
+    Args:
+        raw: A value, read or not.
+
+    Returns:
+        The document; parts that came from one are that very part, numbers with their own text.
+    """
+    if isinstance(raw, Lazy):
+        raw = raw.read()
+    if isinstance(raw, Decimal):
+        return JsonNumber(plain(raw))
+    if isinstance(raw, Version):
+        return str(raw)
+    if isinstance(raw, Filtered):
+        return [to_document(item) for item in raw.items]
+    if isinstance(raw, Caseless):
+        return {key: to_document(raw.get(key)) for key in raw.names()}
+    return raw  # type: ignore[return-value]  # what is left came from a document, or could have
+
+
+def plain(number: Decimal) -> str:
+    """Write a number in full, without exponent or trailing zeros."""
+    text = format(number, "f")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
+
+
+def refuse_long(document: JsonValue) -> None:
+    """Raise where the JSON text of a document would surely be too long, without writing it.
+
+    Args:
+        document: Any document.
+
+    Raises:
+        EvaluationFault: ``Memory``.
+    """
+    length = 0
+    waiting = [document]
+    while waiting:
+        value = waiting.pop()
+        length += 1
+        if isinstance(value, str):
+            length += len(value)
+        elif isinstance(value, JsonNumber):
+            length += len(value.text)
+        elif isinstance(value, list):
+            length += len(value)
+            waiting += value if length <= LONGEST_TEXT else []
+        elif isinstance(value, dict):
+            length += sum(map(len, value))
+            waiting += value.values() if length <= LONGEST_TEXT else []
+        if length > LONGEST_TEXT:
+            raise too_long()
+
+
+_LONGEST_SHOWN: Final = 1000
+
+
+def shown_value(value: Value, mask: Mask) -> JsonValue:
+    """Return a value as an explanation shows it.
+
+    Args:
+        value: Any value.
+        mask: Hides secrets in a text.
+
+    Returns:
+        The value, texts masked and cut; None for arrays and objects, which may be large.
+    """
+    if isinstance(value, str):
+        text = mask(value)
+        return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "..."
+    if isinstance(value, (list, dict, Caseless, Filtered)):
+        return None
+    return to_document(value)
+
+
+def masked_document(value: Value, mask: Mask) -> JsonValue:
+    """Return a value as a document with every text and member name masked.
+
+    Args:
+        value: Any value.
+        mask: Hides secrets in a text.
+
+    Returns:
+        A new document; built level by level, as documents nest deeper than functions may.
+    """
+    top: list[JsonValue] = [to_document(value)]
+    waiting: list[list[JsonValue] | dict[str, JsonValue]] = [top]
+    while waiting:
+        container = waiting.pop()
+        places: Iterable[tuple[int | str, JsonValue]] = (
+            list(container.items()) if isinstance(container, dict) else list(enumerate(container))
+        )
+        for place, each in places:
+            copy: JsonValue = each
+            if isinstance(each, str):
+                copy = mask(each)
+            elif isinstance(each, dict):
+                copy = {mask(name): member for name, member in each.items()}
+                waiting.append(copy)
+            elif isinstance(each, list):
+                copy = list(each)
+                waiting.append(copy)
+            container[place] = copy  # type: ignore[index]  # places are the container's own
+    return top[0]

@@ -1,0 +1,96 @@
+"""What an expression can read.
+
+Source: expressions reference, section 8; HTTP contract, section 2, "ApiResponse".
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Literal, cast
+
+from invoke_core.expressions.kinds import Caseless, Lazy
+from invoke_core.expressions.statuses import status_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from invoke_core.documents import JsonValue
+    from invoke_core.expressions.kinds import Raw
+
+JobStatus = Literal["succeeded", "failed", "canceled"]
+
+
+class Scope:
+    """Named values, each made when it is first read and kept from then on."""
+
+    __slots__ = ("_made", "_makers")
+
+    def __init__(self, makers: Mapping[str, Callable[[], Raw]]) -> None:
+        """Keep what makes each value.
+
+        Args:
+            makers: By name in the language's own letters. What a maker raises passes through.
+        """
+        self._makers = makers
+        self._made: dict[str, Raw] = {}
+
+    def read(self, name: str) -> Raw:
+        """Return a named value, unread."""
+        try:
+            return self._made[name]
+        except KeyError:
+            made = self._made[name] = self._makers[name]()
+            return made
+
+
+def answer_scope(
+    *,
+    root: Callable[[], JsonValue],
+    content: Callable[[], JsonValue],
+    status: int,
+    headers: Mapping[str, str],
+    variables: Mapping[str, str],
+    task_inputs: Mapping[str, str],
+) -> Scope:
+    """Return what success criteria can read of an answer.
+
+    Args:
+        root: Makes the parsed body for ``root`` and ``jsonpath``; called once, and only when one
+            of them is evaluated. It may raise ``AnswerNotJsonError``, which passes through.
+        content: Makes ``response['content']``; likewise.
+        status: The HTTP status: ``response['status']``, and by its .NET name ``['statuscode']``.
+        headers: For ``response['headers']``; names without case.
+        variables: For ``variables``; names without case.
+        task_inputs: For ``taskInputs``; names without case.
+
+    Returns:
+        The scope; make one for each evaluation.
+    """
+    return Scope(
+        {
+            "root": cast("Callable[[], Raw]", root),
+            "response": lambda: Caseless(
+                {
+                    "statuscode": status_name(status),
+                    "status": Decimal(status),
+                    "content": Lazy(cast("Callable[[], Raw]", content)),
+                    "headers": Caseless(headers),
+                }
+            ),
+            "variables": lambda: Caseless(variables),
+            "taskInputs": lambda: Caseless(task_inputs),
+        }
+    )
+
+
+def condition_scope(*, status: JobStatus, variables: Mapping[str, str]) -> Scope:
+    """Return what the condition of a step can read.
+
+    Args:
+        status: How the job stands before the step.
+        variables: For ``variables``; names without case.
+
+    Returns:
+        The scope.
+    """
+    return Scope({"status": lambda: status, "variables": lambda: Caseless(variables)})

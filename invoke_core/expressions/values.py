@@ -1,0 +1,538 @@
+"""Every conversion and comparison of the language, and nothing else.
+
+Functions named ``try_*`` return None where a value cannot be converted; ``to_*`` raise. A text is
+compared by its UTF-16 units, so texts are first brought into a form with one character a unit.
+
+Source: expressions reference, sections 3 (numbers), 4 (conversions) and 6 (comparison).
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import ROUND_HALF_UP, Context, Decimal
+from math import frexp
+from typing import TYPE_CHECKING, Final, NoReturn, TypeVar, cast
+
+from invoke_core.documents import JsonNumber
+from invoke_core.expressions.kinds import Kind, Lazy, Version, kind_of
+
+if TYPE_CHECKING:
+    from invoke_core.expressions.kinds import Raw, Value
+
+Order = TypeVar("Order", str, Decimal, Version)
+
+LONGEST_TEXT: Final = 524_275
+"""Longest text an evaluation may hold, in UTF-16 units (reference, section 11)."""
+
+_HALF: Final = LONGEST_TEXT // 2
+_LARGEST: Final = 2**96 - 1
+_SMALLEST_SCALE: Final = 28
+_ZERO: Final = Decimal(0)
+_ONE: Final = Decimal(1)
+_SEVENTH: Final = Decimal("0.0000001")
+_WIDE: Final = Context(prec=60, rounding=ROUND_HALF_UP)
+_EXACT_DIGITS: Final = 28
+"""Every decimal of so many digits fits into 96 bits."""
+_FLOAT_DIGITS: Final = 15
+"""A text of so many characters passes through a double unharmed."""
+
+_WHITE: Final = "\t-\r "
+_NUMBER: Final = re.compile(
+    rf"[{_WHITE}]*([+-]?)(?:([0-9][0-9,]*)(?:\.([0-9]*))?|\.([0-9]+))[{_WHITE}]*"
+)
+_VERSION_PART: Final = re.compile(rf"[{_WHITE}]*([+-]?)([0-9]+)[{_WHITE}]*")
+_LARGEST_PART: Final = 2**31 - 1
+_BEYOND_BMP: Final = re.compile("[\U00010000-\U0010ffff]")
+_ODD_CASE: Final = re.compile("[\u0131\u017f\U00010000-\U0010ffff]")
+
+
+class EvaluationFault(Exception):  # noqa: N818  # it never leaves the package: Criteria makes it an error with its source
+    """An evaluation cannot go on.
+
+    Attributes:
+        kind: The engine's name of the error.
+        message: One sentence, without any value of the document.
+        from_kind: For ``TypeCast``: what should have been converted.
+        to_kind: For ``TypeCast``: into what.
+    """
+
+    def __init__(
+        self, kind: str, message: str, *, from_kind: Kind | None = None, to_kind: Kind | None = None
+    ) -> None:
+        """Keep the facts."""
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+        self.from_kind = from_kind
+        self.to_kind = to_kind
+
+
+def canonical(raw: Raw) -> Value:
+    """Return a raw value as the language reads it.
+
+    Args:
+        raw: What a document or a scope holds.
+
+    Returns:
+        The same, with a number as a ``Decimal``.
+
+    Raises:
+        EvaluationFault: ``Overflow`` for a number outside the decimal range, ``Memory`` for a
+            text that is too long.
+    """
+    kind = type(raw)
+    if kind is str:
+        text = cast(str, raw)
+        return text if len(text) <= _HALF else held(text)
+    if kind is JsonNumber:
+        return number_of(cast(JsonNumber, raw).text)
+    if kind is int:
+        return number_of(str(raw))
+    if kind is Lazy:
+        return canonical(cast(Lazy, raw).read())
+    if isinstance(raw, str):
+        # A document read from YAML marks texts by a class of their own.
+        return held(str(raw))
+    return cast("Value", raw)
+
+
+def held(text: str) -> str:
+    """Return a text, unless it is longer than an evaluation may hold.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        The same text.
+
+    Raises:
+        EvaluationFault: ``Memory``.
+    """
+    if len(text) > _HALF and utf16_length(text) > LONGEST_TEXT:
+        raise too_long()
+    return text
+
+
+def too_long() -> EvaluationFault:
+    """Return the fault of a text that is longer than an evaluation may hold."""
+    return EvaluationFault(
+        "Memory", f"A text is longer than {LONGEST_TEXT} UTF-16 units, the most there may be."
+    )
+
+
+def number_of(text: str) -> Decimal:
+    """Read a JSON number as the engine does.
+
+    An integer is taken exactly. Anything with a point or exponent passes through a double, of
+    which 15 significant digits remain.
+
+    Args:
+        text: A JSON number.
+
+    Returns:
+        The number.
+
+    Raises:
+        EvaluationFault: ``Overflow``.
+    """
+    if text.isdigit() or (text[0] == "-" and text[1:].isdigit()):
+        if len(text) > _EXACT_DIGITS and (len(text) > 30 or abs(int(text)) > _LARGEST):
+            raise _overflow()
+        return Decimal(text)
+    if len(text) <= _FLOAT_DIGITS and "e" not in text and "E" not in text:
+        return Decimal(text)
+    return _from_double(float(text))
+
+
+def _overflow() -> EvaluationFault:
+    return EvaluationFault(
+        "Overflow", "A number lies outside the range of a decimal (96 bits and a sign)."
+    )
+
+
+def _from_double(number: float) -> Decimal:
+    """Round a double to 15 significant digits, step by step as the .NET decimal does.
+
+    The scaling itself happens in doubles, which decides ties differently from exact arithmetic.
+    """
+    exponent = frexp(number)[1]
+    if exponent > 96 or number in (float("inf"), float("-inf")):
+        raise _overflow()
+    if exponent < -94:
+        return _ZERO
+    scaled = abs(number)
+    power = 14 - ((exponent * 19728) >> 16)
+    if power >= 0:
+        power = min(power, _SMALLEST_SCALE)
+        scaled *= float(f"1e{power}")
+    elif power != -1 or scaled >= 1e15:
+        scaled /= float(f"1e{-power}")
+    else:
+        power = 0
+    if scaled < 1e14 and power < _SMALLEST_SCALE:
+        scaled *= 10
+        power += 1
+    sign = "-" if number < 0 else ""
+    return Decimal(f"{sign}{round(scaled)}E{-power}")
+
+
+def parse_number(text: str) -> Decimal | None:
+    """Read a text as a number.
+
+    Args:
+        text: Any text that is not empty.
+
+    Returns:
+        The number, rounded to what 96 bits and 28 decimals can hold; None where the text is no
+        number or lies outside the range.
+    """
+    match = _NUMBER.fullmatch(text)
+    if match is None:
+        return None
+    sign, whole, decimals, bare = match.groups()
+    digits = (whole or "").replace(",", "")
+    fraction = decimals or bare or ""
+    if len(digits) + len(fraction) <= _EXACT_DIGITS:
+        return Decimal(f"{sign}{digits or '0'}.{fraction}")
+    return _fit(sign, digits.lstrip("0"), fraction)
+
+
+def _fit(sign: str, digits: str, fraction: str) -> Decimal | None:
+    """Keep as many decimals as fit, rounding the rest half to even."""
+    if len(digits) > _EXACT_DIGITS + 1:
+        return None
+    mantissa = int(digits or "0")
+    if mantissa > _LARGEST:
+        return None
+    kept = 0
+    for digit in fraction[:_SMALLEST_SCALE]:
+        longer = mantissa * 10 + int(digit)
+        if longer > _LARGEST:
+            break
+        mantissa = longer
+        kept += 1
+    rest = fraction[kept:]
+    half = "5" + "0" * (len(rest) - 1)
+    if rest > half or (rest == half and mantissa % 2):
+        mantissa += 1
+    if mantissa > _LARGEST:
+        if not kept:
+            return None
+        # The engine drops a digit when rounding up leaves the 96 bits.
+        mantissa = (_LARGEST + 5) // 10
+        kept -= 1
+    return Decimal(f"{sign}{mantissa}E-{kept}")
+
+
+def parse_version(text: str) -> Version | None:
+    """Read a text as a version of two to four parts.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        The version, or None.
+    """
+    parts = text.split(".", 4)
+    if not 2 <= len(parts) <= 4:
+        return None
+    numbers = []
+    for part in parts:
+        match = _VERSION_PART.fullmatch(part)
+        if match is None:
+            return None
+        digits = match[2].lstrip("0") or "0"
+        if len(digits) > 10 or int(digits) > _LARGEST_PART or (match[1] == "-" and digits != "0"):
+            return None
+        numbers.append(int(digits))
+    return Version(numbers)
+
+
+def number_text(number: Decimal) -> str:
+    """Write a number as the engine does: plain, at most 7 decimals, half away from zero.
+
+    Args:
+        number: Any number of the decimal range.
+
+    Returns:
+        Its text, without trailing zeros or a bare point.
+    """
+    text = format(number, "f")
+    point = text.find(".")
+    if point >= 0:
+        if len(text) - point > 8:
+            text = format(number.quantize(_SEVENTH, context=_WIDE), "f")
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
+
+
+def to_boolean(value: Value) -> bool:
+    """Convert to Boolean; every value can be.
+
+    Args:
+        value: Any value.
+
+    Returns:
+        False for false, 0, the empty text and Null; true for anything else, empty arrays too.
+    """
+    kind = type(value)
+    if kind is bool:
+        return cast(bool, value)
+    if kind is str or kind is Decimal:
+        return bool(value)
+    return value is not None
+
+
+def try_number(value: Value) -> Decimal | None:
+    """Convert to Number, or return None."""
+    kind = type(value)
+    if kind is Decimal:
+        return cast(Decimal, value)
+    if kind is str:
+        return parse_number(cast(str, value)) if value else _ZERO
+    if value is None:
+        return _ZERO
+    if kind is bool:
+        return _ONE if value else _ZERO
+    return None
+
+
+def try_text(value: Value) -> str | None:
+    """Convert to String, or return None."""
+    kind = type(value)
+    if kind is str:
+        return cast(str, value)
+    if kind is Decimal:
+        return number_text(cast(Decimal, value))
+    if value is None:
+        return ""
+    if kind is bool or kind is Version:
+        return str(value)
+    return None
+
+
+def try_version(value: Value) -> Version | None:
+    """Convert to Version, or return None."""
+    kind = type(value)
+    if kind is Version:
+        return cast(Version, value)
+    if kind is str:
+        return parse_version(cast(str, value))
+    if kind is Decimal:
+        return parse_version(number_text(cast(Decimal, value)))
+    return None
+
+
+def is_null(value: Value) -> bool:
+    """Tell whether a value is Null or becomes it: the empty text does."""
+    return value is None or (type(value) is str and not value)
+
+
+def to_text(value: Value) -> str:
+    """Convert to String.
+
+    Args:
+        value: Any value.
+
+    Returns:
+        Its text.
+
+    Raises:
+        EvaluationFault: ``TypeCast``.
+    """
+    text = try_text(value)
+    if text is None:
+        _refuse(kind_of(value), Kind.STRING)
+    return text
+
+
+def _refuse(from_kind: Kind, to_kind: Kind) -> NoReturn:
+    raise EvaluationFault(
+        "TypeCast",
+        f"A value of kind {from_kind} cannot be converted to {to_kind}.",
+        from_kind=from_kind,
+        to_kind=to_kind,
+    )
+
+
+def equal(left: Value, right: Value) -> bool:
+    """Compare as ``eq`` does: the left kind decides, the right value is converted to it.
+
+    Args:
+        left: Decides the kind.
+        right: Converted; where it cannot be, the two are not equal.
+
+    Returns:
+        Whether they are equal.
+    """
+    kind = type(left)
+    if kind is str:
+        text = right if type(right) is str else try_text(right)
+        return text is not None and (left == text or same_text(cast(str, left), text))
+    if kind is Decimal:
+        number = try_number(right)
+        return number is not None and left == number
+    if kind is bool:
+        return left is to_boolean(right)
+    if left is None:
+        return is_null(right)
+    if kind is Version:
+        version = try_version(right)
+        return version is not None and left == version
+    return left is right
+
+
+def compare(left: Value, right: Value) -> int:
+    """Order as ``lt`` and its kin do.
+
+    Args:
+        left: Keeps its kind; Null becomes 0.
+        right: Converted to that kind.
+
+    Returns:
+        Less than, equal to or greater than 0.
+
+    Raises:
+        EvaluationFault: ``TypeCast``.
+    """
+    kind = ordering_kind(left)
+    if kind is Kind.STRING:
+        return _sign(fold(cast(str, left)), fold(to_text(right)))
+    if kind is Kind.BOOLEAN:
+        return cast(bool, left) - to_boolean(right)
+    if kind is Kind.VERSION:
+        version = try_version(right)
+        if version is None:
+            _refuse(kind_of(right), Kind.VERSION)
+        return _sign(cast(Version, left), version)
+    number = try_number(right)
+    if number is None:
+        _refuse(kind_of(right), Kind.NUMBER)
+    return _sign(_ZERO if left is None else cast(Decimal, left), number)
+
+
+def ordering_kind(left: Value) -> Kind:
+    """Return the kind two values are ordered in.
+
+    Args:
+        left: The left one.
+
+    Returns:
+        Its kind; Number for Null.
+
+    Raises:
+        EvaluationFault: ``TypeCast`` for an array or object, which have no order.
+    """
+    kind = kind_of(left)
+    if kind is Kind.NULL:
+        return Kind.NUMBER
+    if kind is Kind.ARRAY or kind is Kind.OBJECT:
+        _refuse(kind, Kind.NUMBER)
+    return kind
+
+
+def _sign(left: Order, right: Order) -> int:
+    return (left > right) - (left < right)
+
+
+def utf16_length(text: str) -> int:
+    """Count the UTF-16 units of a text."""
+    return len(text) if text.isascii() else len(text) + len(_BEYOND_BMP.findall(text))
+
+
+def units(text: str) -> str:
+    """Return a text with one character for each UTF-16 unit.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        The same, characters beyond the BMP as two surrogates.
+    """
+    if text.isascii() or not _BEYOND_BMP.search(text):
+        return text
+    return _BEYOND_BMP.sub(_surrogates, text)
+
+
+def _surrogates(match: re.Match[str]) -> str:
+    high, low = divmod(ord(match[0]) - 0x10000, 0x400)
+    return chr(0xD800 + high) + chr(0xDC00 + low)
+
+
+def fold(text: str) -> str:
+    """Return what a text is compared by: its units, each in its single-character upper case.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        One character a unit. Two texts are equal without case when these are equal, and are
+        ordered as these are.
+    """
+    if text.isascii():
+        return text.upper()
+    return units(upper(text))
+
+
+def same_text(left: str, right: str) -> bool:
+    """Compare two texts without case."""
+    if left.isascii() and right.isascii():
+        return len(left) == len(right) and left.upper() == right.upper()
+    return fold(left) == fold(right)
+
+
+def upper(text: str) -> str:
+    """Return a text in upper case, character by character, as .NET does without a culture."""
+    if text.isascii():
+        return text.upper()
+    whole = text.upper()
+    # Upper case never has fewer characters, so equal length means each has a single one.
+    if len(whole) == len(text) and not _ODD_CASE.search(text):
+        return whole
+    return text.translate(_UPPER)
+
+
+def lower(text: str) -> str:
+    """Return a text in lower case, character by character, as .NET does without a culture."""
+    return text.lower() if text.isascii() else text.translate(_LOWER)
+
+
+class _Upper(dict[int, int]):
+    """The single-character upper case of each character of the BMP, filled on demand."""
+
+    def __missing__(self, code: int) -> int:
+        """Work one out: a character without one, or with several, stays as it is."""
+        char = chr(code)
+        up = char.upper()
+        if len(up) != 1:
+            # A few Greek letters have several in full, and one where only one may be.
+            up = char.title()
+        alone = code <= 0xFFFF and len(up) == 1 and (up > "\x7f" or code <= 0x7F)
+        self[code] = ord(up) if alone else code
+        return self[code]
+
+
+class _Lower(dict[int, int]):
+    """The single-character lower case of each character of the BMP, filled on demand."""
+
+    def __missing__(self, code: int) -> int:
+        """Work one out."""
+        low = chr(code).lower()
+        alone = code <= 0xFFFF and len(low) == 1 and (low > "\x7f" or code <= 0x7F)
+        self[code] = ord(low) if alone else code
+        return self[code]
+
+
+_UPPER: Final = _Upper()
+_LOWER: Final = _Lower()
+
+
+def converts(value: Value, kind: Kind) -> bool:
+    """Tell whether a value can be converted to a kind."""
+    if kind is Kind.STRING:
+        return try_text(value) is not None
+    if kind is Kind.NUMBER:
+        return try_number(value) is not None
+    if kind is Kind.VERSION:
+        return try_version(value) is not None
+    return kind is Kind.BOOLEAN or is_null(value)
