@@ -72,7 +72,7 @@ _CALLS = [
         headers=_JSON,
         body=json.dumps({"criteria": "eq(root['count'], 1425)", "body": {"count": 1425}}),
         status=200,
-        shows='"result": true',
+        shows='"result":true',
     ),
     _Call(
         function="invocations_create",
