@@ -61,7 +61,8 @@ class Sender(Protocol):
         Args:
             request: The request; exactly its headers are sent beside the transport's own.
             connection: Gives TLS options, the redirect rule and whether loopback is allowed.
-            judge: Called with the URL of each redirect before it is followed.
+            judge: Called with the prepared URL of each redirect before it is followed; what it
+                refuses becomes a ``SendError``.
             answers: Statuses that are answers even where they look like redirects.
             timeout_s: Seconds for the whole exchange: look-up, connect, TLS, every redirect,
                 headers and body.
@@ -73,7 +74,9 @@ class Sender(Protocol):
         Raises:
             SendError: On entering: the exchange did not come to an end; the error says why and
                 what is known of its effect. No later than ``timeout_s`` after the call, give or
-                take 0.5 s. Nothing else is raised.
+                take 0.5 s.
+            PolicyError: On entering: the request's URL cannot be made into a URL at all, so
+                ``prepared_url`` raises it too. Nothing else is raised.
         """
         ...
 

@@ -231,7 +231,8 @@ def _body(reader: AnswerReader, head: Head, limit_bytes: int, exchange: Exchange
     most_bytes = limit_bytes + limit_bytes // 100 + 1024
 
     def bounded(pieces: Iterator[bytes]) -> Iterator[bytes]:
-        # Little can unpack to much that unpacks to nothing: the time is looked at here as well.
+        # The watchdog ends reading, not the rest: what has arrived can be read after the socket was
+        # shut down, and little can unpack to much that unpacks to nothing.
         passed_bytes = 0
         for piece in pieces:
             exchange.deadline.left()

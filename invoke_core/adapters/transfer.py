@@ -57,7 +57,7 @@ class Head:
 
 
 class _Wire(io.RawIOBase):
-    """A socket as a stream of bytes that respects the deadline and the budget."""
+    """A socket as a stream of bytes, from which none are taken while the budget is spent."""
 
     def __init__(self, sock: socket.socket, exchange: Exchange) -> None:
         super().__init__()
@@ -69,9 +69,6 @@ class _Wire(io.RawIOBase):
 
     def readinto(self, buffer: Buffer, /) -> int:  # type: ignore[override] # what sockets take
         self._exchange.lease.pause(self._exchange.deadline.left)
-        # What had arrived before the socket was shut down can still be read: the watchdog alone
-        # does not end an exchange whose target is faster than we are.
-        self._exchange.deadline.left()
         return self._sock.recv_into(buffer)
 
 

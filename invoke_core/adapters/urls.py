@@ -51,9 +51,7 @@ def prepare(url: str) -> PreparedUrl:
         PolicyError: It cannot be made into an http or https URL.
     """
     try:
-        # The authentication that does nothing keeps user information in a URL from becoming a
-        # credential.
-        prepared = requests.Request("GET", url, auth=lambda request: request).prepare()
+        prepared = requests.Request("GET", url).prepare()
         text = prepared.url or ""
         parts = urlsplit(text)
         if parts.scheme not in _PORTS or not parts.hostname:

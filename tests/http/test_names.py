@@ -77,10 +77,12 @@ class Counting:
     def __init__(self, port: int = 80) -> None:
         self.port = port
         self.calls: list[str] = []
+        self.began = threading.Event()
         self.ends = threading.Event()
 
     def __call__(self, host: str, _port: int) -> Sequence[SocketAddress]:
         self.calls.append(host)
+        self.began.set()
         if host.startswith("hung"):
             self.ends.wait(30)
         return [("127.0.0.1", self.port)]
@@ -120,8 +122,7 @@ def test_look_ups_of_one_name_at_once_are_one() -> None:
     threads = [threading.Thread(target=resolve) for _ in range(20)]
     for thread in threads:
         thread.start()
-    while not look_up.calls:
-        pass
+    look_up.began.wait(5)
     look_up.ends.set()
     for thread in threads:
         thread.join()
