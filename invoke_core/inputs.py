@@ -206,7 +206,10 @@ class _Reader:
         if selected is None:
             return None
         kind, name = _CONNECTION_TYPES[selected]
+        before = len(self._faults.faults)
         text = self._text(name, "", blank_is_absent=True).strip()
+        if len(self._faults.faults) > before:
+            return None
         if not text:
             self._fault(name, f"The input '{name}' is required for connectionType '{selected}'.")
             return None

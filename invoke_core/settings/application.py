@@ -129,6 +129,7 @@ class _Reader:
         return int(text)
 
     def _store_path(self) -> Path | None:
+        self._text(storage.SETTING)
         try:
             return storage.embedded_store(self._environ, root=self._root, on_azure=self._on_azure)
         except ValueError as error:

@@ -101,12 +101,8 @@ def read_yaml(text: str) -> JsonValue:
     try:
         for event in yaml.parse(text, Loader=yaml.CSafeLoader):
             builder.take(event)
-    except yaml.MarkedYAMLError as error:
-        place = _place(error.problem_mark)
-        raise InvalidBodyError(f"This is not YAML: {error.problem} at {place}.") from None
     except yaml.YAMLError as error:
-        first_line = str(error).partition("\n")[0]
-        raise InvalidBodyError(f"This is not YAML: {first_line}.") from None
+        raise InvalidBodyError(f"This is not YAML: {_complaint(error)}.") from None
     return builder.document()
 
 
@@ -117,10 +113,16 @@ class _Mark(Protocol):
     column: int
 
 
-def _place(mark: _Mark | None) -> str:
+def _complaint(error: yaml.YAMLError) -> str:
+    mark: _Mark | None = getattr(error, "problem_mark", None)
     if mark is None:
-        return "a place unknown"
-    return f"line {mark.line + 1}, column {mark.column + 1}"
+        return str(error).partition("\n")[0]
+    return f"{getattr(error, 'problem', 'an error')} at {_place(mark)}"
+
+
+def _place(mark: _Mark | None) -> str:
+    # The library's types allow for a missing mark; its C scanner always gives one.
+    return f"line {mark.line + 1}, column {mark.column + 1}" if mark else "a place unknown"
 
 
 class _Builder:
@@ -200,6 +202,6 @@ class _Builder:
         parent = self._open[-1][0]
         if isinstance(parent, list):
             parent.append(value)
-        elif self._key is not None:
-            parent[self._key] = value
+        else:
+            parent[self._key or ""] = value
             self._key = None

@@ -249,6 +249,10 @@ def test_keys_of_yaml_are_text_whatever_they_look_like() -> None:
     }
 
 
+def test_an_empty_key_of_yaml_is_a_key() -> None:
+    assert read_yaml("'': a\nb: c") == {"": "a", "b": "c"}
+
+
 def test_a_merge_key_merges_nothing() -> None:
     assert read_yaml("a: 1\n<<: {b: 2}") == {"a": "1", "<<": {"b": "2"}}
 

@@ -207,7 +207,9 @@ def test_all_faults_are_told_at_once_and_never_a_value(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("name", [*WHOLE_NUMBER, "PUBLIC_BASE_URL", "SERVICE_CONNECTIONS"])
+@pytest.mark.parametrize(
+    "name", [*WHOLE_NUMBER, "PUBLIC_BASE_URL", "SERVICE_CONNECTIONS", "InvokeStorage"]
+)
 def test_a_key_vault_reference_that_was_not_resolved_is_a_fault(tmp_path: Path, name: str) -> None:
     assert faults_of({name: KEY_VAULT}, tmp_path) == [Fault(name, UNRESOLVED)]
 
@@ -628,6 +630,52 @@ def test_no_secret_of_a_connection_is_ever_printed(tmp_path: Path) -> None:
 
     assert "swordfish" not in repr(settings)
     assert "swordfish" not in repr(settings.connections.find("demo"))
+
+
+STORE_PATH = "An embedded store is sqlite:///path, or sqlite:////path from the root."
+
+
+@pytest.mark.parametrize(
+    ("environ", "path"),
+    [
+        ({}, ".data/invoke.db"),
+        ({"InvokeStorage": " "}, ".data/invoke.db"),
+        ({"InvokeStorage": "sqlite:///a/b.db"}, "a/b.db"),
+        ({"InvokeStorage": "sqlite:///a.db", "AzureWebJobsStorage": "x"}, "a.db"),
+        ({"InvokeStorage": "UseDevelopmentStorage=true"}, None),
+        ({"InvokeStorage__accountName": "mine"}, None),
+        ({"InvokeStorage__tableServiceUri": "https://tables.example"}, None),
+        ({"AzureWebJobsStorage": "UseDevelopmentStorage=true"}, None),
+        ({"AzureWebJobsStorage__accountName": "mine"}, None),
+        (AZURE, None),
+    ],
+)
+def test_the_store_is_the_embedded_one_unless_azure_storage_is_named(
+    tmp_path: Path, environ: dict[str, str], path: str | None
+) -> None:
+    expected = None if path is None else tmp_path / path
+
+    assert read_settings(environ, root=tmp_path).store_path == expected
+
+
+def test_the_embedded_store_may_be_named_from_the_root(tmp_path: Path) -> None:
+    environ = {"InvokeStorage": f"sqlite:///{tmp_path / 'mine.db'}"}
+
+    assert read_settings(environ, root=tmp_path / "sub").store_path == tmp_path / "mine.db"
+
+
+@pytest.mark.parametrize("value", ["sqlite:", "sqlite:///", "sqlite://a.db", "sqlite:a.db"])
+def test_an_embedded_store_without_a_path_is_a_fault(tmp_path: Path, value: str) -> None:
+    assert faults_of({"InvokeStorage": value}, tmp_path) == [Fault("InvokeStorage", STORE_PATH)]
+
+
+def test_the_embedded_store_is_refused_on_azure(tmp_path: Path) -> None:
+    assert faults_of({"InvokeStorage": "sqlite:///a.db", **AZURE}, tmp_path) == [
+        Fault(
+            "InvokeStorage",
+            "The embedded store is for one machine; on Azure it takes Azure Storage.",
+        )
+    ]
 
 
 LOCAL_FILE = "local.settings.json"

@@ -93,6 +93,7 @@ def test_a_suffix_is_appended_as_text_and_joined_with_one_slash_for_arm(
         "/.hidden",
         "/a..b",
         "/%2541",
+        "/%25252525252541",
         "/a:b",
         "/a[1]",
         "?q=..%2F..%2F&r=%5C&s=/../",
