@@ -7,6 +7,7 @@ import re
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import lru_cache
 from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, Final
 
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     from invoke_core.documents import JsonValue
     from invoke_core.inputs import Task
-    from invoke_core.model import Answer, Connection, ConnectionBook, ResponseView
+    from invoke_core.model import Answer, Auth, Connection, ConnectionBook, ResponseView
     from invoke_core.ports import Clock, NewId, Sender
 
 PROJECT_ID: Final = "6c1b4e0a-52d7-4c39-9a57-0d1f6a3b8e21"
@@ -139,7 +140,8 @@ class InvokeService:
         )
         connection = self._connection(task.connection)
         url = self._granted_url(task, connection, call.caller)
-        masker = Masker((*task.secrets, *credential_texts(connection.auth)))
+        credential = _credential_masker(connection.auth)
+        masker = credential.also(task.secrets)
         headers, warning = with_credential(_with_trace(task.headers, call.trace), connection.auth)
         request = OutgoingRequest(method=task.method, url=url, headers=headers, body=task.body)
         with self._slot():
@@ -243,9 +245,15 @@ class InvokeService:
             return _Outcome(verdict=Verdict(result=Result.FAILED, reason=reason))
 
 
+@lru_cache(maxsize=256)
+def _credential_masker(auth: Auth) -> Masker:
+    """Return what masks a credential; making it costs more than using it."""
+    return Masker(credential_texts(auth))
+
+
 def _judged(answer: Answer, task: Task, connection: Connection, masker: Masker) -> _Outcome:
     """Judge an answer and keep what may be shown of it; the answer itself is let go after."""
-    reading = AnswerReading(answer, credential=Masker(credential_texts(connection.auth)))
+    reading = AnswerReading(answer, credential=_credential_masker(connection.auth))
     verdict = judge(
         reading,
         valid=task.valid_status,

@@ -6,9 +6,11 @@ Source: HTTP contract, section 2 ("Macros") and section 4 ("Secrets read ``***``
 from __future__ import annotations
 
 import base64
+import json
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
-from urllib.parse import unquote_plus
+from urllib.parse import quote, quote_plus, unquote_plus
 
 from invoke_core.documents import dump_json
 from invoke_core.model import MASK
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 
 SHORTEST_SECRET: Final = 4
 """A shorter text cannot be masked: it would stand, by chance, in every other word."""
+
+LONGEST_SPELLED: Final = 1024
+"""Of a longer secret, not every conceivable spelling is looked for."""
 
 _MACRO: Final = re.compile(r"\$\((json:)?([^()$\r\n]+)\)", re.IGNORECASE)
 
@@ -72,15 +77,19 @@ class Masker:
 
     A secret is recognised plain, URL-encoded, Base64-encoded (also where it is a part of what was
     encoded, as in Basic credentials) and escaped for JSON, whichever characters an encoder chose
-    to escape. Secrets shorter than ``SHORTEST_SECRET`` characters are not looked for.
+    to escape. Secrets shorter than ``SHORTEST_SECRET`` characters are not looked for; of those
+    longer than ``LONGEST_SPELLED``, the usual spellings only.
     """
 
-    __slots__ = ("_pattern", "_secrets")
+    __slots__ = ("_literals", "_pattern", "_secrets")
 
     def __init__(self, secrets: Iterable[str]) -> None:
         """Prepare for a set of secrets; empty ones are passed over."""
         self._secrets = frozenset(text for text in secrets if len(text) >= SHORTEST_SECRET)
-        forms = {form for secret in self._secrets for form in _forms(secret)}
+        long = {text for text in self._secrets if len(text) > LONGEST_SPELLED}
+        literals = {literal for secret in long for literal in _literals(secret)}
+        self._literals = sorted(literals, key=len, reverse=True)
+        forms = {form for secret in self._secrets - long for form in _forms(secret)}
         # The longest first, and escaped before plain: a form may begin with another.
         patterns = [pattern for _, _, pattern in sorted(forms, reverse=True)]
         self._pattern = re.compile("|".join(patterns)) if patterns else None
@@ -89,8 +98,15 @@ class Masker:
         """Tell how much it knows, not what."""
         return f"Masker({len(self._secrets)} secrets)"
 
+    def also(self, secrets: Iterable[str]) -> Masker:
+        """Return a masker for further secrets beside these; itself where there are none."""
+        more = self._secrets.union(secrets)
+        return self if len(more) == len(self._secrets) else Masker(more)
+
     def hide(self, text: str) -> str:
         """Return the text without the secrets."""
+        for literal in self._literals:
+            text = text.replace(literal, MASK)
         return self._pattern.sub(MASK, text) if self._pattern else text
 
     def hide_in(self, document: JsonValue, *, raw: str) -> JsonValue:
@@ -103,10 +119,8 @@ class Masker:
         Returns:
             The very same document where it holds no secret, else a copy.
         """
-        if self._pattern is None:
-            return document
         # Without escapes every text in the document stands in the raw text as it is.
-        if "\\" not in raw and self._pattern.search(raw) is None:
+        if not self._secrets or ("\\" not in raw and self.hide(raw) == raw):
             return document
         return _mapped(document, self.hide)
 
@@ -149,6 +163,28 @@ def _shown_parameter(pair: str) -> str:
     return pair
 
 
+def _literals(secret: str) -> Iterable[str]:
+    """Yield a long secret in the spellings that encoders usually choose.
+
+    A regular expression for every spelling would take seconds to compile.
+    """
+    percent = quote(secret, safe="", errors="replace")
+    escaped = dump_json(secret)[1:-1]
+    in_ascii = json.dumps(secret)[1:-1]
+    yield from (secret, percent, quote_plus(secret, errors="replace"))
+    yield re.sub("%[0-9A-F]{2}", lambda code: code[0].lower(), percent)
+    yield from (escaped, in_ascii, escaped.replace("/", r"\/"), in_ascii.replace("/", r"\/"))
+    for encoded in _encoded(secret):
+        yield from _base64_forms(encoded)
+
+
+def _encoded(secret: str) -> Iterable[bytes]:
+    """Yield a secret as bytes, in the character sets that carry it."""
+    yield secret.encode("utf-8", "replace")
+    with suppress(UnicodeEncodeError):
+        yield secret.encode("latin-1")
+
+
 def _forms(secret: str) -> Iterable[tuple[int, int, str]]:
     """Yield a secret's forms: least length, rank among equals, and a regular expression.
 
@@ -159,7 +195,7 @@ def _forms(secret: str) -> Iterable[tuple[int, int, str]]:
         yield len(secret), 1, form
     for form in _spelled(secret, _json_spellings):
         yield len(secret), 2, form
-    for encoded in {secret.encode("utf-8", "replace"), secret.encode("latin-1", "replace")}:
+    for encoded in set(_encoded(secret)):
         for text in set(_base64_forms(encoded)):
             for form in _spelled(text, _url_spellings):
                 yield len(text), 0, form

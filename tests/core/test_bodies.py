@@ -16,7 +16,8 @@ from invoke_core.errors import (
     UnsupportedMediaTypeError,
 )
 from invoke_core.steps import typed
-from invoke_core.web.bodies import BODY_LIMIT_BYTES, read_document, read_yaml
+from invoke_core.web.bodies import BODY_LIMIT_BYTES, read_document
+from invoke_core.web.yaml_documents import read_yaml
 
 JSON = {"content-type": "application/json"}
 YAML = {"content-type": "application/yaml"}

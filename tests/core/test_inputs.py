@@ -13,7 +13,7 @@ from invoke_core.inputs import Task, read_task
 from invoke_core.model import CompletionEvent, Method
 from invoke_core.problems import problem_of
 from invoke_core.steps import INPUT_ALIASES
-from invoke_core.web.bodies import read_yaml
+from invoke_core.web.yaml_documents import read_yaml
 from tests.core.build import BOOK, CORRELATION, step
 
 # The task's own documentation, as printed; the connection is filled in below.

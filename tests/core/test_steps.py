@@ -9,7 +9,7 @@ import pytest
 from invoke_core.documents import JsonNumber, JsonValue, PlainText, parse_input
 from invoke_core.model import Variable
 from invoke_core.steps import FaultList, Given, Step, pointer, read_step, typed
-from invoke_core.web.bodies import read_yaml
+from invoke_core.web.yaml_documents import read_yaml
 
 if TYPE_CHECKING:
     from invoke_core.errors import Fault

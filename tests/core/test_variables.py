@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from invoke_core.documents import JsonNumber, JsonValue, dump_json
+from invoke_core.model import MASK
 from invoke_core.variables import Masker, expand, is_secret_header
 
 if TYPE_CHECKING:
@@ -328,3 +329,44 @@ def test_a_deep_document_is_masked_without_recursion() -> None:
     while isinstance(masked, list):
         masked = masked[0]
     assert masked == "***"
+
+
+LONG_SPELLINGS: dict[str, Callable[[str], str]] = {
+    "plain": str,
+    "percent": lambda text: quote(text, safe=""),
+    "percent in lower case": lambda text: re.sub(
+        "%[0-9A-F]{2}", lambda code: code[0].lower(), quote(text, safe="")
+    ),
+    "form": quote_plus,
+    "json in ascii": lambda text: json.dumps(text)[1:-1],
+    "json": lambda text: json.dumps(text, ensure_ascii=False)[1:-1],
+    "base64": lambda text: base64.b64encode(text.encode()).decode(),
+    "base64 of a part": lambda text: base64.b64encode(f"u:{text}".encode()).decode(),
+    "base64 for urls": lambda text: base64.urlsafe_b64encode(text.encode()).decode(),
+}
+
+
+@pytest.mark.parametrize("spell", LONG_SPELLINGS.values(), ids=LONG_SPELLINGS)
+def test_a_long_secret_is_masked_in_its_usual_spellings(spell: Callable[[str], str]) -> None:
+    secret = "-----begin key-----\n" + "ä/+ x" * 500
+
+    masked = Masker([secret]).hide(f"<{spell(secret)}>")
+
+    assert len(masked) < 20
+    assert MASK in masked
+
+
+def test_a_megabyte_of_a_secret_takes_no_time() -> None:
+    secret = "k/ü\n" * 250_000
+
+    masker = Masker([secret])
+
+    assert masker.hide(f"<{secret}>") == "<***>"
+
+
+def test_a_masker_for_further_secrets_masks_both() -> None:
+    first = Masker(["swordfish"])
+
+    assert first.also([]) is first
+    assert first.also(["barracuda"]).hide("swordfish barracuda") == "*** ***"
+    assert first.hide("barracuda") == "barracuda"
