@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from invoke_core.errors import AnswerNotJsonError, ExpressionValueError
 from invoke_core.expressions.evaluator import PlainOperations, compile_node
 from invoke_core.expressions.functions import CONDITION, CRITERIA
+from invoke_core.expressions.nodes import mask_source, print_node
 from invoke_core.expressions.parser import parse
 from invoke_core.expressions.values import EvaluationFault, to_boolean
 
@@ -32,13 +33,23 @@ class Criteria:
         node: Its tree.
     """
 
-    __slots__ = ("_run", "node", "source")
+    __slots__ = ("_printed", "_run", "node", "source")
 
     def __init__(self, source: str, node: Node) -> None:
         """Compile a tree."""
         self.source = source
         self.node = node
         self._run = compile_node(node)
+        # A text with a quote in it is printed with two, and a mask would not know it again.
+        self._printed = None if "''" in source else print_node(node)
+
+    def printed(self, mask: Callable[[str], str]) -> str:
+        """Return the normal form, in which the mask can still find what it has to hide."""
+        return print_node(self.node, mask) if self._printed is None else self._printed
+
+    def shown(self, mask: Callable[[str], str]) -> str:
+        """Return the text as it may be shown, masked also where a quote in a secret is doubled."""
+        return mask_source(self.source, mask)
 
     def value(self, scope: Scope) -> Value:
         """Evaluate.

@@ -6,7 +6,7 @@ expression alone.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from invoke_core.expressions import values
 from invoke_core.expressions.indexing import spread, take
@@ -54,15 +54,11 @@ def compile_node(node: Node) -> Closure:
     Returns:
         A function that evaluates it, and raises ``EvaluationFault``.
     """
-    match node:
-        case Literal():
-            return _literal(node.value)
-        case Named():
-            return _named(node.name)
-        case Call():
-            return _call(node)
-        case Access():
-            return _access(node)
+    if isinstance(node, Literal):
+        return _literal(node.value)
+    if isinstance(node, Named):
+        return _named(node.name)
+    return _call(node) if isinstance(node, Call) else _access(node)
 
 
 def _literal(value: Value) -> Closure:
@@ -75,40 +71,42 @@ def _named(name: str) -> Closure:
 
 
 def _call(node: Call) -> Closure:
+    shortcut = _SHORTCUTS.get(node.function.name)
+    closure = shortcut(node) if shortcut else None
+    if closure is not None:
+        return closure
     body = node.function.body
     arguments = tuple(compile_node(argument) for argument in node.arguments)
-    if node.function.name in _PLAIN_RESULTS:
-        return cast("Closure", lambda ops: body(ops, arguments))
     canonical = values.canonical
     return lambda ops: canonical(body(ops, arguments))
 
 
-_PLAIN_RESULTS = frozenset(
-    {"and", "or", "not", "xor", "eq", "ne", "lt", "le", "gt", "ge", "in", "notIn"}
-)
-"""Functions whose result is a Boolean, which needs no reading."""
-
-
 def _access(node: Access) -> Closure:
-    canonical = values.canonical
-    keys = _names(node)
-    if keys is not None and isinstance(node.base, Named):
-        name = node.base.name
-        rest = [_step(step) for step in node.steps]
-
-        def follow(ops: Operations[Value]) -> Value:
-            """Follow names through objects, which is what nearly every access does."""
-            raw = ops.read(name)
-            for position, key in enumerate(keys):
-                if type(raw) is not dict:
-                    return _follow(ops, canonical(raw), rest[position:])
-                raw = raw.get(key)
-            return canonical(raw)
-
-        return follow
+    if node.keys is not None:
+        return _constant_access(node, node.keys)
     base = compile_node(node.base)
     steps = [_step(step) for step in node.steps]
     return lambda ops: _follow(ops, base(ops), steps)
+
+
+def _constant_access(node: Access, keys: tuple[str | int, ...]) -> Closure:
+    name = cast("Named", node.base).name
+    canonical = values.canonical
+    steps = [_step(step) for step in node.steps]
+
+    def run(ops: Operations[Value]) -> Value:
+        raw = ops.read(name)
+        for position, key in enumerate(keys):
+            kind = type(raw)
+            if kind is dict and type(key) is str:
+                raw = raw.get(key)  # type: ignore[union-attr]  # a dictionary
+            elif kind is list and type(key) is int:
+                raw = raw[key] if key < len(raw) else None  # type: ignore[arg-type,index]  # a list
+            else:
+                return _follow(ops, canonical(raw), steps[position:])
+        return canonical(raw)
+
+    return run
 
 
 def _follow(
@@ -128,11 +126,74 @@ def _step(index: Index) -> Callable[[Operations[Value], Value], Raw]:
     return lambda ops, value: take(ops, value, key)
 
 
-def _names(node: Access) -> tuple[str, ...] | None:
-    """Return the keys of an access where all are constant texts."""
-    keys = tuple(
-        step.key.value
-        for step in node.steps
-        if isinstance(step.key, Literal) and isinstance(step.key.value, str)
-    )
-    return keys if len(keys) == len(node.steps) else None
+# What follows are the functions nearly every criteria is made of, in a form for plain values.
+# Nothing of it is a rule of its own: a property test holds it equal to the table.
+
+
+def _and(node: Call) -> Closure:
+    arguments = tuple(compile_node(argument) for argument in node.arguments)
+
+    def run(ops: Operations[Value]) -> Value:
+        for argument in arguments:
+            value = argument(ops)
+            if value is not True and not values.to_boolean(value):
+                return False
+        return True
+
+    return run
+
+
+def _or(node: Call) -> Closure:
+    arguments = tuple(compile_node(argument) for argument in node.arguments)
+
+    def run(ops: Operations[Value]) -> Value:
+        for argument in arguments:
+            value = argument(ops)
+            if value is not False and values.to_boolean(value):
+                return True
+        return False
+
+    return run
+
+
+def _eq(node: Call) -> Closure:
+    left, right = node.arguments
+    read = compile_node(left)
+    if isinstance(right, Literal):
+        matches = values.matcher(right.value)
+        return lambda ops: matches(read(ops))
+    other = compile_node(right)
+    equal = values.equal
+    return lambda ops: equal(read(ops), other(ops))
+
+
+def _ne(node: Call) -> Closure:
+    equal = _eq(node)
+    return lambda ops: not equal(ops)
+
+
+def _in(node: Call) -> Closure | None:
+    """Compile a choice among constants; any other goes by the table."""
+    first, *rest = node.arguments
+    if not all(isinstance(each, Literal) for each in rest):
+        return None
+    read = compile_node(first)
+    matchers = [values.matcher(each.value) for each in rest if isinstance(each, Literal)]
+
+    def run(ops: Operations[Value]) -> Value:
+        value = read(ops)
+        for matches in matchers:  # noqa: SIM110  # any() would cost a generator
+            if matches(value):
+                return True
+        return False
+
+    return run
+
+
+_SHORTCUTS: Final[dict[str, Callable[[Call], Closure | None]]] = {
+    "and": _and,
+    "or": _or,
+    "eq": _eq,
+    "ne": _ne,
+    "in": _in,
+}

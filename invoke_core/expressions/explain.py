@@ -9,13 +9,13 @@ section 5, ``POST /api/criteria/evaluate``.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from invoke_core.errors import ExpressionValueError
 from invoke_core.expressions import values
 from invoke_core.expressions.indexing import spread, take
-from invoke_core.expressions.kinds import Kind, kind_of
-from invoke_core.expressions.nodes import Access, Call, Literal, Named, print_node
+from invoke_core.expressions.kinds import Kind, kind_name, kind_of
+from invoke_core.expressions.nodes import Access, Call, Literal, Named
 from invoke_core.expressions.notes import missing_note
 from invoke_core.expressions.output import masked_document
 from invoke_core.expressions.realized import Realized
@@ -134,7 +134,7 @@ class _Walk:
     def run(self) -> Evaluation:
         """Evaluate the whole expression."""
         node = self._criteria.node
-        evaluating = self._mask("Evaluating: " + print_node(node, self._mask))
+        evaluating = self._mask("Evaluating: " + self._criteria.printed(self._mask))
         if self._log:
             self._log.parsing(self._criteria.source)
             self._log.add(evaluating)
@@ -154,7 +154,7 @@ class _Walk:
         source = Source(self._criteria.source, self._mask)
         return Evaluation(
             result=result,
-            kind=kind_of(root.value).value,
+            kind=kind_name(root.value),
             value=masked_document(root.value, self._mask),
             trace=self._log.lines(lines[1:]) if self._log else tuple(lines),
             explanation=source.explanation(root),
@@ -188,20 +188,22 @@ class _Walk:
     def _evaluate(self, entry: Entry) -> Entry:
         """Evaluate the node of an entry and note the value."""
         node = entry.node
-        if isinstance(node, Access):
-            self._evaluate_access(node, entry)
+        kind = type(node)
+        if kind is Access:
+            self._evaluate_access(cast(Access, node), entry)
             return entry
         if self._log:
-            name = kind_of(node.value) if isinstance(node, Literal) else node.typed
+            name = kind_of(node.value) if isinstance(node, Literal) else cast(Call, node).typed
             self._log.evaluating(entry.level, name)
-        if isinstance(node, Literal):
-            entry.value = node.value
-        elif isinstance(node, Named):
-            entry.value = canonical(self.read(node.name))
+        if kind is Literal:
+            entry.value = cast(Literal, node).value
+        elif kind is Named:
+            entry.value = canonical(self.read(cast(Named, node).name))
             self._realized.keep(node, entry.value)
         else:
-            entry.value = canonical(node.function.body(self, self._operands(node, entry)))
-            if node.function.realized:
+            call = cast(Call, node)
+            entry.value = canonical(call.function.body(self, self._operands(call, entry)))
+            if call.function.realized:
                 self._realized.keep(node, entry.value)
         entry.done = True
         if self._log:
@@ -223,6 +225,14 @@ class _Walk:
 
     def _evaluate_access(self, node: Access, entry: Entry) -> None:
         """Evaluate a chain of steps; the engine nests them, so each has a level of its own."""
+        keys = None if self._log else node.keys
+        if keys is not None:
+            found = self._look_up(node, keys)
+            if found is not None:
+                entry.value = found
+                entry.done = True
+                self._realized.keep(node, found)
+                return
         deepest = entry.level + len(node.steps)
         if self._log:
             for level in range(entry.level, deepest):
@@ -242,12 +252,25 @@ class _Walk:
                 if value is None and entry.note is None:
                     key = entry.entries[position]
                     entry.note = missing_note(looked_into, key.value if key else None)
-                    entry.missing_at = position
+                    entry.missing_at = position if entry.note else None
             if self._log:
                 self._log.value(level, value)
         entry.value = value
         entry.done = True
         self._realized.keep(node, value)
+
+    def _look_up(self, node: Access, keys: tuple[str | int, ...]) -> Value:
+        """Follow plain names and positions; None where they lead nowhere, or to null."""
+        raw = self.read(cast(Named, node.base).name)
+        for key in keys:
+            kind = type(raw)
+            if kind is dict and type(key) is str:
+                raw = raw.get(key)  # type: ignore[union-attr]  # a dictionary
+            elif kind is list and type(key) is int and key < len(raw):  # type: ignore[arg-type]  # a list
+                raw = raw[key]  # type: ignore[index]  # likewise
+            else:
+                return None
+        return canonical(raw)
 
     def _key(self, node: Node, parent: Entry, position: int, level: int) -> Operand[Entry]:
         def evaluate(_: Operations[Entry]) -> Entry:
@@ -297,11 +320,9 @@ class _Walk:
 
     def _convert(self, held: Entry, kind: Kind) -> None:
         """Note a conversion."""
-        from_kind = kind_of(held.value)
-        if from_kind is kind:
+        if kind_of(held.value) is kind:
             return
-        converted = values.converts(held.value, kind)
-        if converted:
+        if values.converts(held.value, kind):
             held.converted_to = kind
         elif held.note is None:
             held.note = f"cannot be converted to {kind.value}"
@@ -313,8 +334,9 @@ _CONTAINERS = frozenset({Kind.ARRAY, Kind.OBJECT})
 
 
 def _entry(node: Node, level: int) -> Entry:
-    if isinstance(node, Call):
-        return Entry(node, level, len(node.arguments))
-    if isinstance(node, Access):
-        return Entry(node, level, 1 + len(node.steps))
+    kind = type(node)
+    if kind is Call:
+        return Entry(node, level, len(cast(Call, node).arguments))
+    if kind is Access:
+        return Entry(node, level, 1 + len(cast(Access, node).steps))
     return Entry(node, level, 0)

@@ -172,7 +172,10 @@ def _ge(ops: Operations[H], arguments: Sequence[Operand[H]]) -> Raw:
 
 def _in(ops: Operations[H], arguments: Sequence[Operand[H]]) -> Raw:
     wanted = arguments[0](ops)
-    return any(ops.equal(wanted, argument(ops)) for argument in arguments[1:])
+    for argument in arguments[1:]:  # noqa: SIM110  # likewise
+        if ops.equal(wanted, argument(ops)):
+            return True
+    return False
 
 
 def _not_in(ops: Operations[H], arguments: Sequence[Operand[H]]) -> Raw:
@@ -283,7 +286,7 @@ def _jsonpath(ops: Operations[H], arguments: Sequence[Operand[H]]) -> Raw:
     from invoke_core.expressions.jsonpath import find  # noqa: PLC0415
 
     path = ops.text(arguments[0](ops))
-    return find(path, canonical(ops.read("root")))
+    return find(path, ops.read("root"))
 
 
 def _is_null_or_empty(ops: Operations[H], arguments: Sequence[Operand[H]]) -> Raw:

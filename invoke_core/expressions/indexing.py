@@ -66,8 +66,6 @@ def spread(left: Value) -> Filtered:
 def _inside(value: Value) -> Iterable[Raw]:
     if isinstance(value, (dict, Caseless)):
         return value.values()
-    if isinstance(value, Filtered):
-        return value.items
     return value if isinstance(value, list) else ()
 
 
@@ -84,12 +82,11 @@ def _take_from_each(ops: Operations[H], left: Filtered, key: H) -> Filtered:
                 name, named = ops.try_text(key), True
             if name is not None and _has(value, name):
                 found.append(value.get(name))
-        elif isinstance(value, (list, Filtered)):
+        elif isinstance(value, list):
             if not positioned:
                 position, positioned = _position(ops.try_number(key)), True
-            items = value.items if isinstance(value, Filtered) else value
-            if position is not None and position < len(items):
-                found.append(items[position])
+            if position is not None and position < len(value):
+                found.append(value[position])
     return Filtered(found)
 
 

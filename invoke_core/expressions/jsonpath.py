@@ -38,18 +38,19 @@ if TYPE_CHECKING:
     from jsonpath.filter import BaseExpression
     from jsonpath.stream import TokenStream
 
-    from invoke_core.expressions.kinds import Raw, Value
+    from invoke_core.expressions.kinds import Raw
 
 MOST_NODES: Final = 1_000_000
 """So many nodes may be visited by one path."""
 
 
-def find(path: str, document: Value) -> list[Raw]:
+def find(path: str, document: Raw, *, most_nodes: int = MOST_NODES) -> list[Raw]:
     """Return what a path selects in a document.
 
     Args:
         path: With or without a leading ``$.``.
         document: The parsed answer.
+        most_nodes: How many nodes may be visited.
 
     Returns:
         The values, unread, in document order.
@@ -65,18 +66,22 @@ def find(path: str, document: Value) -> list[Raw]:
         text = "$"
     try:
         query = _compile(text)
-        budget = _Budget(MOST_NODES)
+        budget = _Budget(most_nodes)
         return [cast("Raw", match.obj) for match in query.select(document, budget)]
-    except JSONPathError as error:
-        raise _invalid(str(error).split("\n", maxsplit=1)[0]) from None
     except RecursionError:
         raise _invalid("it is nested too deeply") from None
+    except JSONPathError as error:
+        raise _invalid(str(error).split("\n", maxsplit=1)[0]) from None
     except (ValueError, ArithmeticError):
         raise _invalid("it holds a number that cannot be read") from None
 
 
 def _invalid(reason: str) -> EvaluationFault:
     return EvaluationFault("InvalidPath", f"This is no JSONPath as it is read here: {reason}.")
+
+
+def _too_many() -> EvaluationFault:
+    return EvaluationFault("TooManyNodes", f"The path visits more than {MOST_NODES:,} nodes.")
 
 
 class _Budget:
@@ -91,9 +96,7 @@ class _Budget:
         """Count one node."""
         self.left -= 1
         if self.left < 0:
-            raise EvaluationFault(
-                "TooManyNodes", f"The path visits more than {MOST_NODES:,} nodes."
-            )
+            raise _too_many()
 
 
 class _Match(JSONPathMatch):
@@ -102,7 +105,9 @@ class _Match(JSONPathMatch):
     __slots__ = ("budget",)
 
     def __init__(self, value: object, root: object, budget: _Budget) -> None:
-        budget.spend()
+        budget.left -= 1
+        if budget.left < 0:
+            raise _too_many()
         self.obj = value
         self.root = cast(Any, root)
         self.budget = budget

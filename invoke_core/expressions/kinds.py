@@ -125,3 +125,11 @@ _KINDS: dict[type, Kind] = {
 def kind_of(value: Value) -> Kind:
     """Return the kind of a value."""
     return _KINDS[type(value)]
+
+
+_NAMES: dict[type, str] = {kind: name.value for kind, name in _KINDS.items()}
+
+
+def kind_name(value: Value) -> str:
+    """Return the name of a value's kind, as plain text."""
+    return _NAMES[type(value)]

@@ -5,12 +5,13 @@ Source: expressions reference, sections 2 (forms) and 12 (how the trace prints t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from invoke_core.expressions.kinds import Version, kind_of
+from invoke_core.expressions.kinds import Version, kind_name
 from invoke_core.expressions.values import number_text
 
 if TYPE_CHECKING:
@@ -84,11 +85,21 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """A value and the steps taken into it; flat, so that a long chain nests nothing."""
+    """A value and the steps taken into it; flat, so that a long chain nests nothing.
+
+    Attributes:
+        base: What is looked into first.
+        steps: At least one.
+        span: All of it.
+        keys: A text for each name and an integer for each position, where nothing needs
+            evaluation to know them; None where the base is a call, or a step is computed, a
+            wildcard, or anything but a plain name or position.
+    """
 
     base: Named | Call
     steps: tuple[Index, ...]
     span: Span
+    keys: tuple[str | int, ...] | None
 
 
 Node = Literal | Named | Call | Access
@@ -96,6 +107,21 @@ Node = Literal | Named | Call | Access
 
 WILDCARD = "'*'"
 """How the wildcard is printed: in quotes, like the ordinary key it is not."""
+
+
+_FEW_DIGITS = 9
+
+
+def access(base: Named | Call, steps: tuple[Index, ...], span: Span) -> Access:
+    """Make an access, working out its constant keys."""
+    keys: list[str | int] = []
+    for step in steps if isinstance(base, Named) else ():
+        value = step.key.value if isinstance(step.key, Literal) else None
+        if isinstance(value, str):
+            keys.append(value)
+        elif isinstance(value, Decimal) and str(value).isdigit() and len(str(value)) <= _FEW_DIGITS:
+            keys.append(int(value))
+    return Access(base, steps, span, tuple(keys) if len(keys) == len(steps) else None)
 
 
 def unmasked(text: str) -> str:
@@ -113,15 +139,16 @@ def format_value(value: Value, mask: Mask = unmasked) -> str:
     Returns:
         A text in quotes, a number, ``vVERSION``, ``True``, ``False``, or the kind's name.
     """
-    if isinstance(value, str):
-        return "'" + mask(value).replace("'", "''") + "'"
-    if isinstance(value, bool):
-        return str(value)
-    if isinstance(value, Decimal):
-        return mask(number_text(value))
-    if isinstance(value, Version):
+    kind = type(value)
+    if kind is str:
+        return "'" + mask(cast(str, value)).replace("'", "''") + "'"
+    if kind is bool:
+        return "True" if value else "False"
+    if kind is Decimal:
+        return mask(number_text(cast(Decimal, value)))
+    if kind is Version:
         return "v" + mask(str(value))
-    return kind_of(value).value
+    return kind_name(value)
 
 
 def print_node(node: Node, mask: Mask = unmasked) -> str:
@@ -134,15 +161,32 @@ def print_node(node: Node, mask: Mask = unmasked) -> str:
     Returns:
         The text; parsing it gives the same expression.
     """
-    match node:
-        case Literal():
-            return format_value(node.value, mask)
-        case Named():
-            return node.typed
-        case Call():
-            return f"{node.typed}({', '.join(print_node(each, mask) for each in node.arguments)})"
-        case Access():
-            return print_node(node.base, mask) + "".join(
-                f"[{WILDCARD if step.key is None else print_node(step.key, mask)}]"
-                for step in node.steps
-            )
+    if isinstance(node, Literal):
+        return format_value(node.value, mask)
+    if isinstance(node, Named):
+        return node.typed
+    if isinstance(node, Call):
+        return f"{node.typed}({', '.join([print_node(each, mask) for each in node.arguments])})"
+    return print_node(node.base, mask) + "".join(
+        f"[{WILDCARD if step.key is None else print_node(step.key, mask)}]" for step in node.steps
+    )
+
+
+_TEXT = re.compile("'[^']*(?:''[^']*)*'")
+
+
+def mask_source(source: str, mask: Mask) -> str:
+    """Mask the text of an expression, or of a part of one.
+
+    Args:
+        source: As typed.
+        mask: Hides secrets in a text.
+
+    Returns:
+        The text, masked also where a secret with a quote in it stands with two.
+    """
+    if "''" in source:
+        source = _TEXT.sub(
+            lambda text: format_value(text[0][1:-1].replace("''", "'"), mask), source
+        )
+    return mask(source)

@@ -64,9 +64,10 @@ _WORDS: Final = {
 
 def size_note(value: Value) -> str | None:
     """Tell the size of an array or object, or None."""
-    if isinstance(value, (list, dict, Caseless, Filtered)):
-        return described_kind(value)
-    return None
+    return described_kind(value) if type(value) in _SIZED else None
+
+
+_SIZED: Final = frozenset({list, dict, Caseless, Filtered})
 
 
 def _counted(count: int, noun: str) -> str:

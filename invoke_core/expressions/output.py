@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from invoke_core.documents import JsonNumber, JsonValue
-from invoke_core.expressions.kinds import Caseless, Filtered, Lazy, Version
+from invoke_core.expressions.kinds import Caseless, Filtered, Version
 from invoke_core.expressions.values import LONGEST_TEXT, too_long
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ def to_document(raw: Raw) -> JsonValue:
     Returns:
         The document; parts that came from one are that very part, numbers with their own text.
     """
-    if isinstance(raw, Lazy):
-        raw = raw.read()
     if isinstance(raw, Decimal):
         return JsonNumber(plain(raw))
     if isinstance(raw, Version):
@@ -87,12 +85,13 @@ def shown_value(value: Value, mask: Mask) -> JsonValue:
     Returns:
         The value, texts masked and cut; None for arrays and objects, which may be large.
     """
-    if isinstance(value, str):
-        text = mask(value)
+    kind = type(value)
+    if kind is str:
+        text = mask(cast(str, value))
         return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "..."
-    if isinstance(value, (list, dict, Caseless, Filtered)):
-        return None
-    return to_document(value)
+    if kind is Decimal or kind is Version:
+        return to_document(value)
+    return value if kind is bool else None  # type: ignore[return-value]  # a boolean
 
 
 def masked_document(value: Value, mask: Mask) -> JsonValue:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from invoke_core.expressions.nodes import Call, Literal, Named, format_value, print_node
+from invoke_core.expressions.nodes import Call, Literal, format_value, print_node
 from invoke_core.expressions.values import utf16_length
 
 if TYPE_CHECKING:
@@ -45,4 +45,4 @@ class Realized:
             return format_value(node.value, self._mask)
         if isinstance(node, Call):
             return f"{node.typed}({', '.join([self.print(each) for each in node.arguments])})"
-        return node.typed if isinstance(node, Named) else print_node(node, self._mask)
+        return print_node(node, self._mask)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from decimal import ROUND_HALF_UP, Context, Decimal
+from functools import lru_cache
 from math import frexp
 from typing import TYPE_CHECKING, Final, NoReturn, TypeVar, cast
 
@@ -17,6 +18,8 @@ from invoke_core.documents import JsonNumber
 from invoke_core.expressions.kinds import Kind, Lazy, Version, kind_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from invoke_core.expressions.kinds import Raw, Value
 
 Order = TypeVar("Order", str, Decimal, Version)
@@ -25,6 +28,7 @@ LONGEST_TEXT: Final = 524_275
 """Longest text an evaluation may hold, in UTF-16 units (reference, section 11)."""
 
 _HALF: Final = LONGEST_TEXT // 2
+_LONG: Final = 1000
 _LARGEST: Final = 2**96 - 1
 _SMALLEST_SCALE: Final = 28
 _ZERO: Final = Decimal(0)
@@ -382,6 +386,36 @@ def equal(left: Value, right: Value) -> bool:
     return left is right
 
 
+def matcher(constant: Value) -> Callable[[Value], bool]:
+    """Return ``equal`` with its right side known, so that it is converted once for all.
+
+    Args:
+        constant: A boolean, number, text or version.
+
+    Returns:
+        A function of the left value.
+    """
+    text = try_text(constant) or ""
+    folded = fold(text)
+    number = try_number(constant)
+    truth = to_boolean(constant)
+
+    def matches(left: Value) -> bool:
+        kind = type(left)
+        if kind is str:
+            known = cast(str, left)
+            if known.isascii():
+                return known.upper() == folded
+            return fold(known) == folded
+        if kind is Decimal:
+            return number is not None and left == number
+        if kind is bool:
+            return left is truth
+        return equal(left, constant)
+
+    return matches
+
+
 def compare(left: Value, right: Value) -> int:
     """Order as ``lt`` and its kin do.
 
@@ -489,6 +523,12 @@ def upper(text: str) -> str:
     # Upper case never has fewer characters, so equal length means each has a single one.
     if len(whole) == len(text) and not _ODD_CASE.search(text):
         return whole
+    return _translate_long(text) if len(text) > _LONG else text.translate(_UPPER)
+
+
+@lru_cache(maxsize=4)
+def _translate_long(text: str) -> str:
+    """Translate a long text, which an expression may ask for again and again."""
     return text.translate(_UPPER)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from invoke_core.expressions import values
 from invoke_core.expressions.kinds import Kind, Version, kind_of
-from invoke_core.expressions.nodes import format_value
+from invoke_core.expressions.nodes import format_value, mask_source
 from invoke_core.expressions.tokens import TokenKind, tokenize
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class VerboseLog:
 
     def parsing(self, source: str) -> None:
         """Log the text and its tokens."""
-        self.add(self._mask(f"Parsing expression: <{source}>"))
+        self.add(f"Parsing expression: <{mask_source(source, self._mask)}>")
         depth = 0
         for token in tokenize(source):
             level = max(depth - 1, 0) if token.kind in _CLOSERS else depth

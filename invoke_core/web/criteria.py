@@ -12,14 +12,18 @@ from invoke_core.documents import JsonNumber, parse_answer
 from invoke_core.errors import (
     AnswerNotJsonError,
     ExpressionSyntaxError,
-    Fault,
     InvalidInputError,
     JsonSyntaxError,
     did_you_mean,
 )
 from invoke_core.expressions import answer_scope, compile_criteria
+from invoke_core.expressions.nodes import mask_source
+from invoke_core.steps import FaultList, pointer, scalar_text
+from invoke_core.variables import SHORTEST_SECRET, Masker
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from invoke_core.documents import JsonValue
 
 _MEMBERS: Final = (
@@ -49,10 +53,12 @@ def evaluate(document: JsonValue) -> dict[str, JsonValue]:
         InvalidInputError: The document does not describe such a question; every fault at once.
     """
     question = _Reader(document).read()
+    mask = Masker(question.secrets).show
     try:
         criteria = compile_criteria(question.criteria)
     except ExpressionSyntaxError as error:
-        return _answer(message=error.message, error=_syntax_error(error))
+        message = mask_source(error.message, mask)
+        return _answer(message=message, error=_syntax_error(error, message, mask))
     if criteria is None:
         return _answer(result=True)
     scope = answer_scope(
@@ -63,7 +69,7 @@ def evaluate(document: JsonValue) -> dict[str, JsonValue]:
         variables=question.variables,
         task_inputs=question.task_inputs,
     )
-    evaluation = criteria.examine(scope, mask=question.mask, verbose=question.verbose)
+    evaluation = criteria.examine(scope, mask=mask, verbose=question.verbose)
     return _answer(
         result=evaluation.result,
         kind=evaluation.kind,
@@ -96,15 +102,17 @@ def _answer(
     }
 
 
-def _syntax_error(error: ExpressionSyntaxError) -> JsonValue:
+def _syntax_error(
+    error: ExpressionSyntaxError, message: str, mask: Callable[[str], str]
+) -> JsonValue:
     return {
         "phase": "parse",
         "kind": error.kind,
-        "token": error.token,
+        "token": error.token and mask_source(error.token, mask),
         "position": error.position,
         "from": None,
         "to": None,
-        "message": error.message,
+        "message": message,
     }
 
 
@@ -114,7 +122,7 @@ class _Question:
 
     criteria: str = ""
     body: JsonValue = None
-    body_text: str | None = None
+    body_text: str = ""
     has_body: bool = False
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
@@ -127,7 +135,7 @@ class _Question:
         """Return the parsed body."""
         if self.has_body:
             return self.body
-        text = self.body_text or ""
+        text = self.body_text
         try:
             return parse_answer(text)
         except JsonSyntaxError as error:
@@ -140,13 +148,7 @@ class _Question:
         try:
             return self.root()
         except AnswerNotJsonError:
-            return self.body_text or ""
-
-    def mask(self, text: str) -> str:
-        """Hide the values of secret variables."""
-        for secret in self.secrets:
-            text = text.replace(secret, "***")
-        return text
+            return self.body_text
 
 
 def _not_json(message: str) -> NoReturn:
@@ -158,19 +160,14 @@ class _Reader:
 
     def __init__(self, document: JsonValue) -> None:
         self._document = document
-        self._faults: list[Fault] = []
+        self._faults = FaultList()
 
     def read(self) -> _Question:
         """Return the question, or raise with all faults."""
         document = self._document
         if not isinstance(document, dict):
-            raise InvalidInputError(
-                [
-                    Fault(
-                        "", "Send an object with a member 'criteria' and one of 'body', 'bodyText'."
-                    )
-                ]
-            )
+            self._faults.add("", "Send an object with 'criteria' and one of 'body', 'bodyText'.")
+            raise InvalidInputError(self._faults.faults)
         for name in document:
             if name not in _MEMBERS:
                 self._fault(name, f"There is no '{name}' here.{did_you_mean(name, _MEMBERS)}")
@@ -178,7 +175,9 @@ class _Reader:
             criteria=self._text(document, "criteria"),
             body=document.get("body"),
             has_body="body" in document,
-            body_text=self._text(document, "bodyText") if "bodyText" in document else None,
+            body_text=self._text(document, "bodyText")
+            if document.get("bodyText") is not None
+            else "",
             status=self._status(document.get("status")),
             headers=self._texts(document, "headers"),
             task_inputs=self._texts(document, "taskInputs"),
@@ -189,13 +188,15 @@ class _Reader:
             self._fault("criteria", "'criteria' is missing; give the expression as text.")
         if "body" in document and "bodyText" in document:
             self._fault("bodyText", "Give 'body' or 'bodyText', not both.")
-        if self._faults:
-            raise InvalidInputError(self._faults, secrets=question.secrets)
+        if self._faults.faults:
+            raise InvalidInputError(self._faults.faults, secrets=question.secrets)
         return question
 
     def _fault(self, name: str, detail: str, *inner: str) -> None:
-        parts = (part.replace("~", "~0").replace("/", "~1") for part in (name, *inner))
-        self._faults.append(Fault("".join(f"/{part}" for part in parts), detail))
+        where = ""
+        for part in (name, *inner):
+            where = pointer(where, part)
+        self._faults.add(where, detail)
 
     def _text(self, document: dict[str, JsonValue], name: str) -> str:
         value = document.get(name, "")
@@ -236,7 +237,7 @@ class _Reader:
     def _texts(self, document: dict[str, JsonValue], name: str) -> dict[str, str]:
         texts = {}
         for member, value in self._members(document, name).items():
-            text = _scalar(value)
+            text = scalar_text(value)
             if text is None:
                 self._fault(name, f"'{member}' is a text.", member)
             else:
@@ -253,22 +254,18 @@ class _Reader:
                     self._fault("variables", _VARIABLE, name)
                     continue
                 is_secret = secrecy
-            text = _scalar(value)
+            text = scalar_text(value)
             if text is None:
                 self._fault("variables", _VARIABLE, name)
                 continue
             question.variables[name] = text
-            if is_secret and text:
+            if is_secret:
                 question.secrets.append(text)
+                if len(text) < SHORTEST_SECRET:
+                    self._fault("variables", _SHORT, name)
 
 
+_SHORT: Final = (
+    f"A secret has at least {SHORTEST_SECRET} characters; a shorter one cannot be masked."
+)
 _VARIABLE: Final = 'A variable is a text, or {"value": a text, "isSecret": true or false}.'
-
-
-def _scalar(value: JsonValue) -> str | None:
-    """Return a scalar as text, as inputs are read; None for anything else."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return value.text if isinstance(value, JsonNumber) else None
