@@ -150,6 +150,14 @@ def test_headers_of_an_answer_collapse_but_for_cookies(server: LocalServer) -> N
     assert answer.headers.get_all("Connection") is None
 
 
+def test_white_space_around_a_value_is_not_sent(server: LocalServer) -> None:
+    with closing(_connect(server)) as connection:
+        connection.request("GET", "/api/answer/spaced")
+        answer = connection.getresponse()
+
+    assert (answer.status, answer.headers["X-Spaced"]) == (200, "a")
+
+
 def test_head_tells_the_length_and_sends_no_body(server: LocalServer) -> None:
     with closing(_connect(server)) as connection:
         connection.request("HEAD", "/api/headers")

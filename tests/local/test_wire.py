@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import struct
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +16,7 @@ from tests.local.conftest import RawClient
 
 if TYPE_CHECKING:
     from invoke_core.local.server import LocalServer
+    from tests.local.conftest import Serve
 
 _ECHO = b"POST /api/echo/x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n"
 _OPEN = b"GET /api/open HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -35,11 +37,14 @@ def _seen(answer: bytes) -> dict[str, Any]:
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\n", 400),
         (b"GET\r\n\r\n", 400),
         (b"   \r\n\r\n", 400),
+        (b"\r\nGET /api/open HTTP/1.1\r\nHost: h\r\n\r\n", 400),
         (b"GET /api/open\r\n\r\n", 400),
         (b"GET  /api/open HTTP/1.1\r\nHost: h\r\n\r\n", 400),
         (b"GET /api/open HTTP/x\r\nHost: h\r\n\r\n", 400),
         (b"GET /api/open FTP/1.1\r\nHost: h\r\n\r\n", 400),
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
+        (b"CONNECT h:80 HTTP/1.1\r\nHost: h:80\r\n\r\n", 501),
+        (b"CONNECT /api/echo/x HTTP/1.1\r\nHost: h\r\n\r\n", 501),
         (b"G(T /api/open HTTP/1.1\r\nHost: h\r\n\r\n", 400),
         (b"GET /api/op\xe9n HTTP/1.1\r\nHost: h\r\n\r\n", 400),
         (b"GET /api/op\x7fn HTTP/1.1\r\nHost: h\r\n\r\n", 400),
@@ -53,28 +58,26 @@ def _seen(answer: bytes) -> dict[str, Any]:
         (b"GET /api/open HTTP/1.1\r\nHost: h\r\nX : 1\r\n\r\n", 400),
         (b"GET /api/open HTTP/1.1\r\nHost: h\r\n: 1\r\n\r\n", 400),
         (b"GET /api/open HTTP/1.1\r\n Host: h\r\n\r\n", 400),
-        (b"GET /api/open HTTP/1.1\r\nHost: h\r\nX: 1\r\n folded\r\n\r\n", 400),
         (b"GET /api/open HTTP/1.1\r\nHost: h\r\nX: a\x00b\r\n\r\n", 400),
         (b"GET /api/open HTTP/1.1\r\nHost: h\r\nX: a\rb\r\n\r\n", 400),
         (b"GET /api/open HTTP/1.1\r\nHost: h\r\nX: a\rY: b\r\n\r\n", 400),
         (b"GET /api/open HTTP/1.1\r\nHost: h\r\nX: \xff\r\n\r\n", 400),
         (b"GET /api/open HTTP/1.1\r\nFrom me\r\nHost: h\r\n\r\n", 400),
-        (b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\nHost: h\r\n\r\n", 414),
+        (b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\nHost: h\r\n\r\n", 431),
         (b"GET /api/open HTTP/1.1\r\nX: " + b"x" * 70_000 + b"\r\n\r\n", 431),
-        (b"GET /api/open HTTP/1.1\r\n" + b"X: 1\r\n" * 101 + b"\r\n", 431),
+        (b"GET /api/open HTTP/1.1\r\nHost: h\r\n" + b"X: 1\r\n" * 100 + b"\r\n", 431),
         (_ECHO + b"Content-Length: -1\r\n\r\n", 400),
         (_ECHO + b"Content-Length: +1\r\n\r\nx", 400),
         (_ECHO + b"Content-Length: 1_0\r\n\r\nx", 400),
-        (_ECHO + b"Content-Length: 1\r\nContent-Length: 1\r\n\r\nx", 400),
+        (_ECHO + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nx", 400),
         (_ECHO + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
-        (_ECHO + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 400),
+        (_ECHO + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501),
         (b"POST /api/size HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
         (_ECHO + b"Transfer-Encoding: chunked\r\n\r\nx\r\n\r\n", 400),
         (_ECHO + b"Transfer-Encoding: chunked\r\n\r\n-1\r\n\r\n", 400),
         (_ECHO + b"Transfer-Encoding: chunked\r\n\r\n1\r\nab\r\n0\r\n\r\n", 400),
-        (_ECHO + b"Transfer-Encoding: chunked\r\n\r\n" + b"0" * 9000, 400),
-        (_ECHO + b"Transfer-Encoding: chunked\r\n\r\n0\r\n" + b"X: 1\r\n" * 200, 400),
-        (_ECHO + b"Transfer-Encoding: chunked\r\n\r\n6400001\r\n", 413),
+        (_ECHO + b"Transfer-Encoding: chunked\r\n\r\n" + b"0" * 70_000, 431),
+        (_ECHO + b"Transfer-Encoding: chunked\r\n\r\n0\r\n" + b"X: 1\r\n" * 12_000, 431),
     ],
 )
 def test_a_malformed_request_is_refused_without_a_word(
@@ -153,7 +156,7 @@ def test_requests_follow_one_another_on_a_connection(raw: RawClient) -> None:
 
 
 def test_pipelined_requests_are_answered_in_order(raw: RawClient) -> None:
-    raw.send(_OPEN + b"\r\n" + _OPEN + b"GET /none HTTP/1.1\r\nHost: h\r\n\r\n" + _OPEN)
+    raw.send(_OPEN + _OPEN + b"GET /none HTTP/1.1\r\nHost: h\r\n\r\n" + _OPEN)
     raw.socket.shutdown(socket.SHUT_WR)
 
     answer = raw.read_all()
@@ -184,10 +187,40 @@ def test_an_old_client_gets_its_answer_and_the_end(raw: RawClient) -> None:
     assert answer.endswith(b"Connection: close\r\n\r\nopen")
 
 
-def test_an_old_client_may_ask_for_more(raw: RawClient) -> None:
+def test_an_old_client_that_asks_for_more_gets_the_end_as_well(raw: RawClient) -> None:
     raw.send(b"GET /api/open HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
 
-    assert raw.read_until(b"open").endswith(b"Connection: keep-alive\r\n\r\nopen")
+    assert raw.read_all().endswith(b"Connection: close\r\n\r\nopen")
+
+
+def test_an_offer_to_switch_the_protocol_is_passed_over(raw: RawClient) -> None:
+    raw.send(b"GET /api/open HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n")
+    assert _status(raw.read_until(b"\r\n\r\nopen")) == 200
+
+    raw.send(_OPEN)
+
+    assert _status(raw.read_until(b"\r\n\r\nopen")) == 200
+
+
+def test_a_folded_header_is_one_value(raw: RawClient) -> None:
+    raw.send(_ECHO + b"X: one\r\n two\r\n\r\n")
+
+    assert _seen(raw.read_all())["headers"]["x"] == "one two"
+
+
+def test_a_length_that_is_said_twice_counts_once(raw: RawClient) -> None:
+    raw.send(_ECHO + b"Content-Length: 2\r\nContent-Length: 2\r\n\r\nok")
+
+    seen = _seen(raw.read_all())
+
+    assert (seen["body"], seen["headers"]["content-length"]) == ("ok", "2")
+
+
+def test_a_head_of_32_kib_is_taken(raw: RawClient) -> None:
+    head = _ECHO + b"X: \r\n\r\n"
+    raw.send(head.replace(b"X: ", b"X: " + b"x" * (32 * 1024 - len(head))))
+
+    assert _status(raw.read_all()) == 200
 
 
 def test_a_request_without_a_host_sees_the_servers_own_address(
@@ -241,7 +274,7 @@ def test_a_body_that_is_not_wanted_is_not_asked_for(
 def test_chunk_extensions_and_trailers_are_read_and_dropped(raw: RawClient) -> None:
     raw.send(
         _ECHO + b"Transfer-Encoding: chunked\r\n\r\n"
-        b'3;name="a;b"\r\none\r\n00A ; x\r\n two three\r\n0\r\nX-Trailer: 1\r\n\r\n'
+        b'3;name="a;b"\r\none\r\n00A; x\r\n two three\r\n0\r\nX-Trailer: 1\r\n\r\n'
     )
 
     seen = _seen(raw.read_all())
@@ -255,3 +288,26 @@ def test_a_chunked_body_may_come_byte_by_byte(raw: RawClient) -> None:
         raw.send(bytes([byte]))
 
     assert _seen(raw.read_all())["body"] == "abc"
+
+
+def test_a_chunked_body_beyond_the_hosts_limit_is_refused(raw: RawClient) -> None:
+    mebibyte = b"100000\r\n" + b"x" * 1024 * 1024 + b"\r\n"
+    raw.send(_ECHO + b"Transfer-Encoding: chunked\r\n\r\n")
+    for _ in range(100):
+        raw.send(mebibyte)
+    raw.send(b"1\r\nx")
+
+    assert _status(raw.read_all()) == 413
+
+
+def test_half_a_head_holds_no_thread(serve_toy: Serve) -> None:
+    server = serve_toy(threads=1)
+    slow, quick = RawClient(server.url), RawClient(server.url)
+    with slow.socket, quick.socket:
+        slow.send(_OPEN[:20])
+        time.sleep(0.1)
+
+        quick.send(_OPEN)
+        assert _status(quick.read_until(b"\r\n\r\nopen")) == 200
+        slow.send(_OPEN[20:])
+        assert _status(slow.read_until(b"\r\n\r\nopen")) == 200

@@ -76,6 +76,8 @@ def answer(req: func.HttpRequest) -> func.HttpResponse:
             return func.HttpResponse("", headers={"X-Split": "a\r\nX-Injected: b"})
         case "accent":
             return func.HttpResponse("", headers={"X-Accent": "é"})
+        case "spaced":
+            return func.HttpResponse("", headers={"X-Spaced": " a\t"})
         case "status":
             return func.HttpResponse("", status_code=99)
         case "nothing":
