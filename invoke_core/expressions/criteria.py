@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from invoke_core.errors import AnswerNotJsonError, ExpressionValueError
-from invoke_core.expressions.evaluator import PlainOperations, compile_node
+from invoke_core.expressions.evaluator import compile_node
 from invoke_core.expressions.functions import CONDITION, CRITERIA
 from invoke_core.expressions.nodes import mask_source, print_node
 from invoke_core.expressions.parser import parse
@@ -15,6 +15,7 @@ from invoke_core.expressions.values import EvaluationFault, to_boolean
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from invoke_core.documents import JsonValue
     from invoke_core.expressions.explain import Evaluation
     from invoke_core.expressions.functions import Dialect
     from invoke_core.expressions.kinds import Value
@@ -31,14 +32,16 @@ class Criteria:
     Attributes:
         source: Its text.
         node: Its tree.
+        blanks: What explanations of it have in common, by node.
     """
 
-    __slots__ = ("_printed", "_run", "node", "source")
+    __slots__ = ("_printed", "_run", "blanks", "node", "source")
 
     def __init__(self, source: str, node: Node) -> None:
         """Compile a tree."""
         self.source = source
         self.node = node
+        self.blanks: dict[int, dict[str, JsonValue]] = {}
         self._run = compile_node(node)
         # A text with a quote in it is printed with two, and a mask would not know it again.
         self._printed = None if "''" in source else print_node(node)
@@ -64,7 +67,7 @@ class Criteria:
             ExpressionValueError: It cannot be evaluated on this scope.
         """
         try:
-            return self._run(PlainOperations(scope))
+            return self._run(scope)
         except EvaluationFault as fault:
             raise self.error(fault) from None
 
@@ -80,7 +83,11 @@ class Criteria:
         Raises:
             ExpressionValueError: It cannot be evaluated on this scope.
         """
-        return to_boolean(self.value(scope))
+        try:
+            value = self._run(scope)
+        except EvaluationFault as fault:
+            raise self.error(fault) from None
+        return value if isinstance(value, bool) else to_boolean(value)
 
     def examine(
         self, scope: Scope, *, mask: Callable[[str], str], verbose: bool = False

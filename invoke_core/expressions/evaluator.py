@@ -6,6 +6,8 @@ expression alone.
 
 from __future__ import annotations
 
+import operator
+from decimal import Decimal
 from typing import TYPE_CHECKING, Final, cast
 
 from invoke_core.expressions import values
@@ -18,31 +20,9 @@ if TYPE_CHECKING:
     from invoke_core.expressions.functions import Operations
     from invoke_core.expressions.kinds import Raw, Value
     from invoke_core.expressions.nodes import Index, Node
-    from invoke_core.expressions.scope import Scope
 
     Closure = Callable[[Operations[Value]], Value]
-
-
-class PlainOperations:
-    """Operations on plain values."""
-
-    __slots__ = ("read",)
-
-    boolean = staticmethod(values.to_boolean)
-    text = staticmethod(values.to_text)
-    try_text = staticmethod(values.try_text)
-    try_number = staticmethod(values.try_number)
-    equal = staticmethod(values.equal)
-    compare = staticmethod(values.compare)
-
-    def __init__(self, scope: Scope) -> None:
-        """Read names from a scope."""
-        self.read: Callable[[str], Raw] = scope.read
-
-    @staticmethod
-    def value(held: Value) -> Value:
-        """Return the value itself."""
-        return held
+    Step = Callable[[Operations[Value], Value], Raw]
 
 
 def compile_node(node: Node) -> Closure:
@@ -94,6 +74,9 @@ def _constant_access(node: Access, keys: tuple[str | int, ...]) -> Closure:
     canonical = values.canonical
     steps = [_step(step) for step in node.steps]
 
+    if len(keys) == 1 and isinstance(keys[0], str):
+        return _member(name, keys[0], steps)
+
     def run(ops: Operations[Value]) -> Value:
         raw = ops.read(name)
         for position, key in enumerate(keys):
@@ -109,17 +92,34 @@ def _constant_access(node: Access, keys: tuple[str | int, ...]) -> Closure:
     return run
 
 
+_SHORT: Final = 1000
+
+
+def _member(name: str, key: str, steps: list[Step]) -> Closure:
+    """Compile ``root.name``, the access of all accesses."""
+    canonical = values.canonical
+
+    def run(ops: Operations[Value]) -> Value:
+        raw = ops.read(name)
+        if type(raw) is dict:
+            found = raw.get(key)
+            return found if type(found) is str and len(found) < _SHORT else canonical(found)
+        return _follow(ops, canonical(raw), steps)
+
+    return run
+
+
 def _follow(
     ops: Operations[Value],
     value: Value,
-    steps: list[Callable[[Operations[Value], Value], Raw]],
+    steps: list[Step],
 ) -> Value:
     for step in steps:
         value = values.canonical(step(ops, value))
     return value
 
 
-def _step(index: Index) -> Callable[[Operations[Value], Value], Raw]:
+def _step(index: Index) -> Step:
     if index.key is None:
         return lambda _, value: spread(value)
     key = compile_node(index.key)
@@ -190,10 +190,34 @@ def _in(node: Call) -> Closure | None:
     return run
 
 
+def _order(node: Call) -> Closure | None:
+    """Compile a comparison with a constant number; any other goes by the table."""
+    left, right = node.arguments
+    if not (isinstance(right, Literal) and isinstance(right.value, Decimal)):
+        return None
+    read = compile_node(left)
+    limit = right.value
+    holds = _ORDERS[node.function.name]
+    compare = values.compare
+
+    def run(ops: Operations[Value]) -> Value:
+        value = read(ops)
+        return holds(value, limit) if type(value) is Decimal else holds(compare(value, limit), 0)
+
+    return run
+
+
+_ORDERS: Final[dict[str, Callable[[Decimal | int, Decimal | int], bool]]] = {
+    "lt": operator.lt,
+    "le": operator.le,
+    "gt": operator.gt,
+    "ge": operator.ge,
+}
 _SHORTCUTS: Final[dict[str, Callable[[Call], Closure | None]]] = {
     "and": _and,
     "or": _or,
     "eq": _eq,
     "ne": _ne,
     "in": _in,
+    **dict.fromkeys(_ORDERS, _order),
 }

@@ -8,7 +8,8 @@ section 5, ``POST /api/criteria/evaluate``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
 from invoke_core.errors import ExpressionValueError
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from invoke_core.expressions.scope import Scope
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """An evaluation, explained; every text in it is masked.
 
@@ -53,16 +54,22 @@ class Evaluation:
         message: One or two sentences on why the outcome is not true; empty where it is.
         error: ``{phase, kind, token, position, from, to, message}``, or None.
         failure: The error as the fast path would have raised it, or None.
+        explain: Makes the explanation.
     """
 
     result: bool | None
     kind: str | None
     value: JsonValue
     trace: tuple[str, ...]
-    explanation: dict[str, JsonValue]
     message: str
     error: dict[str, JsonValue] | None
     failure: ExpressionValueError | None
+    explain: Callable[[], dict[str, JsonValue]] = field(repr=False, compare=False)
+
+    @cached_property
+    def explanation(self) -> dict[str, JsonValue]:
+        """The tree, made when it is first asked for."""
+        return self.explain()
 
 
 class Entry:
@@ -74,30 +81,24 @@ class Entry:
         done: Whether it came to a value.
         converted_to: The kind it was converted to.
         note: A remark for the author.
+        missing_at: Which step of an access led nowhere; the note then says why.
         entries: Those of its arguments, by position; None for one never evaluated.
     """
 
-    __slots__ = (
-        "converted_to",
-        "done",
-        "entries",
-        "level",
-        "missing_at",
-        "node",
-        "note",
-        "value",
-    )
+    value: Value = None
+    done = False
+    converted_to: Kind | None = None
+    note: str | None = None
+    missing_at: int | None = None
 
     def __init__(self, node: Node, level: int, size: int) -> None:
         """Begin with nothing known."""
         self.node = node
         self.level = level
-        self.value: Value = None
-        self.done = False
-        self.converted_to: Kind | None = None
-        self.note: str | None = None
-        self.missing_at: int | None = None
-        self.entries: list[Entry | None] = [None] * size
+        self.entries: list[Entry | None] = [None] * size if size else _NO_ENTRIES
+
+
+_NO_ENTRIES: list[Entry | None] = []
 
 
 def examine(criteria: Criteria, scope: Scope, *, mask: Mask, verbose: bool) -> Evaluation:
@@ -151,27 +152,27 @@ class _Walk:
         if expanded != str(result):
             lines.append(self._mask("Expanded: " + expanded))
         lines.append(f"Result: {result}")
-        source = Source(self._criteria.source, self._mask)
+        source = Source(self._criteria, self._mask)
         return Evaluation(
             result=result,
             kind=kind_name(root.value),
             value=masked_document(root.value, self._mask),
             trace=self._log.lines(lines[1:]) if self._log else tuple(lines),
-            explanation=source.explanation(root),
+            explain=lambda: source.explanation(root),
             message="" if result else message_of(root, source),
             error=None,
             failure=None,
         )
 
     def _failed(self, root: Entry, failure: ExpressionValueError, evaluating: str) -> Evaluation:
-        source = Source(self._criteria.source, self._mask)
+        source = Source(self._criteria, self._mask)
         message = failure_message(root, failure, source)
         return Evaluation(
             result=None,
             kind=None,
             value=None,
             trace=self._log.lines([]) if self._log else (evaluating,),
-            explanation=source.explanation(root),
+            explain=lambda: source.explanation(root),
             message=message,
             error={
                 "phase": "eval",
@@ -219,6 +220,10 @@ class _Walk:
     def _operand(self, node: Node, parent: Entry, position: int) -> Operand[Entry]:
         def evaluate(_: Operations[Entry]) -> Entry:
             entry = parent.entries[position] = _entry(node, parent.level + 1)
+            if type(node) is Literal and self._log is None:
+                entry.value = node.value
+                entry.done = True
+                return entry
             return self._evaluate(entry)
 
         return evaluate
@@ -286,6 +291,8 @@ class _Walk:
 
     def boolean(self, held: Entry) -> bool:
         """Convert to Boolean."""
+        if isinstance(held.value, bool):
+            return held.value
         self._convert(held, Kind.BOOLEAN)
         return values.to_boolean(held.value)
 
@@ -306,9 +313,10 @@ class _Walk:
 
     def equal(self, left: Entry, right: Entry) -> bool:
         """Compare in the left value's kind."""
-        kind = kind_of(left.value)
-        if kind not in _CONTAINERS:
-            self._convert(right, kind)
+        if type(left.value) is not type(right.value):
+            kind = kind_of(left.value)
+            if kind not in _CONTAINERS:
+                self._convert(right, kind)
         return values.equal(left.value, right.value)
 
     def compare(self, left: Entry, right: Entry) -> int:

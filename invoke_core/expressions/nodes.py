@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from invoke_core.expressions.kinds import Version, kind_name
 from invoke_core.expressions.values import number_text
@@ -141,11 +141,11 @@ def format_value(value: Value, mask: Mask = unmasked) -> str:
     """
     kind = type(value)
     if kind is str:
-        return "'" + mask(cast(str, value)).replace("'", "''") + "'"
+        return "'" + mask(value).replace("'", "''") + "'"  # type: ignore[arg-type]  # a text
     if kind is bool:
         return "True" if value else "False"
     if kind is Decimal:
-        return mask(number_text(cast(Decimal, value)))
+        return mask(number_text(value))  # type: ignore[arg-type]  # a number
     if kind is Version:
         return "v" + mask(str(value))
     return kind_name(value)

@@ -31,7 +31,7 @@ class Realized:
     def keep(self, node: Node, value: Value) -> None:
         """Remember the value of a node that is shown by it."""
         text = format_value(value, self._mask)
-        cost = _TEXT_COST + 2 * utf16_length(text)
+        cost = _TEXT_COST + 2 * (len(text) if text.isascii() else utf16_length(text))
         if cost <= self._left:
             self._left -= cost
             self._texts[id(node)] = text
@@ -41,8 +41,8 @@ class Realized:
         text = self._texts.get(id(node))
         if text is not None:
             return text
-        if isinstance(node, Literal):
+        if type(node) is Literal:
             return format_value(node.value, self._mask)
-        if isinstance(node, Call):
+        if type(node) is Call:
             return f"{node.typed}({', '.join([self.print(each) for each in node.arguments])})"
         return print_node(node, self._mask)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal, cast
 
+from invoke_core.expressions import values
 from invoke_core.expressions.kinds import Caseless, Lazy
 from invoke_core.expressions.statuses import status_name
 
@@ -15,15 +16,26 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from invoke_core.documents import JsonValue
-    from invoke_core.expressions.kinds import Raw
+    from invoke_core.expressions.kinds import Raw, Value
 
 JobStatus = Literal["succeeded", "failed", "canceled"]
 
 
 class Scope:
-    """Named values, each made when it is first read and kept from then on."""
+    """Named values, each made when it is first read and kept from then on.
+
+    A scope is at the same time the plain set of ``functions.Operations``, under which values are
+    simply values; so an evaluation needs nothing but its scope.
+    """
 
     __slots__ = ("_made", "_makers")
+
+    boolean = staticmethod(values.to_boolean)
+    text = staticmethod(values.to_text)
+    try_text = staticmethod(values.try_text)
+    try_number = staticmethod(values.try_number)
+    equal = staticmethod(values.equal)
+    compare = staticmethod(values.compare)
 
     def __init__(self, makers: Mapping[str, Callable[[], Raw]]) -> None:
         """Keep what makes each value.
@@ -33,6 +45,11 @@ class Scope:
         """
         self._makers = makers
         self._made: dict[str, Raw] = {}
+
+    @staticmethod
+    def value(held: Value) -> Value:
+        """Return the value itself."""
+        return held
 
     def read(self, name: str) -> Raw:
         """Return a named value, unread."""

@@ -15,7 +15,7 @@ from math import frexp
 from typing import TYPE_CHECKING, Final, NoReturn, TypeVar, cast
 
 from invoke_core.documents import JsonNumber
-from invoke_core.expressions.kinds import Kind, Lazy, Version, kind_of
+from invoke_core.expressions.kinds import Caseless, Filtered, Kind, Lazy, Version, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +27,7 @@ Order = TypeVar("Order", str, Decimal, Version)
 LONGEST_TEXT: Final = 524_275
 """Longest text an evaluation may hold, in UTF-16 units (reference, section 11)."""
 
+_READ: Final = frozenset({bool, type(None), Decimal, Version, list, dict, Filtered, Caseless})
 _HALF: Final = LONGEST_TEXT // 2
 _LONG: Final = 1000
 _LARGEST: Final = 2**96 - 1
@@ -88,16 +89,16 @@ def canonical(raw: Raw) -> Value:
     if kind is str:
         text = cast(str, raw)
         return text if len(text) <= _HALF else held(text)
+    if kind in _READ:
+        return cast("Value", raw)
     if kind is JsonNumber:
         return number_of(cast(JsonNumber, raw).text)
     if kind is int:
         return number_of(str(raw))
     if kind is Lazy:
         return canonical(cast(Lazy, raw).read())
-    if isinstance(raw, str):
-        # A document read from YAML marks texts by a class of their own.
-        return held(str(raw))
-    return cast("Value", raw)
+    # A document read from YAML marks texts by a class of their own.
+    return held(str(raw))
 
 
 def held(text: str) -> str:
@@ -405,7 +406,7 @@ def matcher(constant: Value) -> Callable[[Value], bool]:
         if kind is str:
             known = cast(str, left)
             if known.isascii():
-                return known.upper() == folded
+                return known == text or known.upper() == folded
             return fold(known) == folded
         if kind is Decimal:
             return number is not None and left == number
@@ -429,6 +430,8 @@ def compare(left: Value, right: Value) -> int:
     Raises:
         EvaluationFault: ``TypeCast``.
     """
+    if type(left) is Decimal and type(right) is Decimal:
+        return _sign(left, right)
     kind = ordering_kind(left)
     if kind is Kind.STRING:
         return _sign(fold(cast(str, left)), fold(to_text(right)))

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+from typing import TYPE_CHECKING
+
 import pytest
 
-from invoke_core.errors import ExpressionSyntaxError
-from invoke_core.expressions import answer_scope, compile_condition, compile_criteria
+from invoke_core.errors import ExpressionSyntaxError, ExpressionValueError
+from invoke_core.expressions import answer_scope, compile_condition, compile_criteria, values
 from invoke_core.expressions.functions import CONDITION, CRITERIA
 from invoke_core.expressions.scope import JobStatus, condition_scope
+from invoke_core.expressions.values import EvaluationFault
 
 from .support import compiled, fault_of, scope_of, value_of
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from invoke_core.expressions.kinds import Raw, Value
 
 ROOT = {
     "s": "Hello World",
@@ -314,3 +323,129 @@ def test_a_status_goes_by_its_name(status: int, name: str) -> None:
     criteria = compiled("response.statuscode")
 
     assert criteria.value(scope_of(status=status)) == name
+
+
+class Strict:
+    """Operations over lists of one value, which insist on being passed on."""
+
+    def __init__(self) -> None:
+        self.asked: list[object] = []
+
+    def value(self, held: list[Value]) -> Value:
+        return held[0]
+
+    def boolean(self, held: list[Value]) -> bool:
+        return values.to_boolean(held[0])
+
+    def text(self, held: list[Value]) -> str:
+        return values.to_text(held[0])
+
+    def try_text(self, held: list[Value]) -> str | None:
+        return values.try_text(held[0])
+
+    def try_number(self, held: list[Value]) -> Decimal | None:
+        return values.try_number(held[0])
+
+    def equal(self, left: list[Value], right: list[Value]) -> bool:
+        return values.equal(left[0], right[0])
+
+    def compare(self, left: list[Value], right: list[Value]) -> int:
+        return values.compare(left[0], right[0])
+
+    def read(self, name: str) -> Raw:
+        return {"root": None, "status": "succeeded"}[name]
+
+
+@pytest.mark.parametrize("name", [name for name in ARITIES if name != "jsonpath"])
+def test_every_argument_is_evaluated_under_the_operations_at_hand(name: str) -> None:
+    operations = Strict()
+
+    def argument(given: object) -> list[Value]:
+        assert given is operations
+        operations.asked.append(given)
+        return [["1"] if name in {"containsValue", "count", "intersect", "join"} else "1"]
+
+    function = CRITERIA.functions[name.lower()]
+    with contextlib.suppress(EvaluationFault):
+        function.body(operations, [argument] * function.least)
+
+    assert operations.asked
+
+
+MESSAGES = [
+    ("count(5)", "count takes an array; this is of kind Number."),
+    ("length(root)", "length takes a text, an array or an object; this is of kind Null."),
+    ("intersect(5, 'a')", "intersect takes two arrays; this is of kind Number."),
+    ("intersect(split('', ''), 'a')", "intersect takes two arrays; this is of kind String."),
+    ("format('{1}', 1)", "format refers to argument {1}, but has 1 to insert, counted from {0}."),
+    ("format('{0:x}', 1)",
+     "format takes a specifier such as '{0:yyyy}' for dates only; write '{0}'."),
+    ("format('{')", ("The first argument of format has a brace that is neither doubled nor part of "
+     "'{0}', '{1}', ...")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "message"), MESSAGES)
+def test_a_fault_says_what_was_wanted(text: str, message: str) -> None:
+    with pytest.raises(ExpressionValueError) as caught:
+        compiled(text).test(scope_of())
+
+    assert str(caught.value) == caught.value.message == message
+
+
+HALF = "x" * 262_137
+
+EXACT = [
+    "join('', root.pair)",
+    "join(root.one, root.thirds)",
+    "format('{0}{0}x', root.half)",
+    "format('x{0}{0}', root.half)",
+    "replace(root.half1, 'y', root.half)",
+]
+
+
+@pytest.mark.parametrize("text", EXACT)
+def test_a_text_of_exactly_the_greatest_length_can_be_built(text: str) -> None:
+    root = {
+        "half": HALF,
+        "half1": HALF + "yx",
+        "one": "x",
+        "pair": [HALF, HALF + "x"],
+        "thirds": ["x" * 262_136, "x" * 262_136, "x"],
+    }
+
+    kind, built = value_of(text, root)
+
+    assert kind == "String"
+    assert len(str(built)) == 524_275
+    longer = {
+        **root,
+        "half1": HALF + "yxx",
+        "pair": [HALF, HALF + "xx"],
+        "thirds": ["x" * 262_136, "x" * 262_136, "xx"],
+    }
+    with_more = text.replace("x'", "xx'").replace("'x{0}", "'xx{0}")
+    assert fault_of(with_more, longer) == ("Memory",)
+
+
+def test_replacing_may_shorten() -> None:
+    assert value_of("length(replace(root.s, 'ab', 'a'))", {"s": "ab" * 200_000}) == (
+        "Number", "200000",
+    )  # fmt: skip
+
+
+def test_things_of_different_kinds_are_never_the_same() -> None:
+    root = {"a": [1, "x"], "b": [True, "1"]}
+
+    assert value_of("count(intersect(root.a, root.b))", root) == ("Number", "0")
+
+
+def test_a_long_document_is_refused_before_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Patched because nothing else tells a text that was refused from one that was never made."""
+
+    def fail(*_: object, **__: object) -> str:
+        raise AssertionError
+
+    monkeypatch.setattr("invoke_core.expressions.functions.dump_json", fail)
+
+    assert fault_of("convertToJson(root)", {"a": "x" * 600_000}) == ("Memory",)
