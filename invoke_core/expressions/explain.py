@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from invoke_core.documents import JsonValue
     from invoke_core.expressions.criteria import Criteria
-    from invoke_core.expressions.functions import Operand, Operations
+    from invoke_core.expressions.functions import Operations
     from invoke_core.expressions.kinds import Raw, Value
     from invoke_core.expressions.nodes import Mask, Node
     from invoke_core.expressions.scope import Scope
@@ -82,7 +82,8 @@ class Entry:
         converted_to: The kind it was converted to.
         note: A remark for the author.
         missing_at: Which step of an access led nowhere; the note then says why.
-        entries: Those of its arguments, by position; None for one never evaluated.
+        entries: Those of its arguments, once it is evaluated; of an access, its base and keys.
+        is_skipped: Whether it was never evaluated.
     """
 
     value: Value = None
@@ -90,15 +91,19 @@ class Entry:
     converted_to: Kind | None = None
     note: str | None = None
     missing_at: int | None = None
+    entries: tuple[Entry, ...] = ()
 
-    def __init__(self, node: Node, level: int, size: int) -> None:
+    def __init__(self, walk: _Walk, node: Node, level: int) -> None:
         """Begin with nothing known."""
+        self.walk = walk
         self.node = node
         self.level = level
-        self.entries: list[Entry | None] = [None] * size if size else _NO_ENTRIES
+        self.is_skipped = True
 
-
-_NO_ENTRIES: list[Entry | None] = []
+    def __call__(self, _: Operations[Entry], /) -> Entry:
+        """Evaluate; an entry is the operand a function gets."""
+        self.walk.evaluate(self)
+        return self
 
 
 def examine(criteria: Criteria, scope: Scope, *, mask: Mask, verbose: bool) -> Evaluation:
@@ -139,9 +144,9 @@ class _Walk:
         if self._log:
             self._log.parsing(self._criteria.source)
             self._log.add(evaluating)
-        root = _entry(node, 0)
+        root = Entry(self, node, 0)
         try:
-            self._evaluate(root)
+            self.evaluate(root)
         except EvaluationFault as fault:
             return self._failed(root, self._criteria.error(fault), evaluating)
         except ExpressionValueError as error:
@@ -186,47 +191,34 @@ class _Walk:
             failure=failure,
         )
 
-    def _evaluate(self, entry: Entry) -> Entry:
+    def evaluate(self, entry: Entry) -> None:
         """Evaluate the node of an entry and note the value."""
+        entry.is_skipped = False
         node = entry.node
         kind = type(node)
         if kind is Access:
             self._evaluate_access(cast(Access, node), entry)
-            return entry
+            return
         if self._log:
             name = kind_of(node.value) if isinstance(node, Literal) else cast(Call, node).typed
             self._log.evaluating(entry.level, name)
-        if kind is Literal:
-            entry.value = cast(Literal, node).value
+        if isinstance(node, Literal):
+            entry.value = node.value
         elif kind is Named:
             entry.value = canonical(self.read(cast(Named, node).name))
             self._realized.keep(node, entry.value)
         else:
-            call = cast(Call, node)
-            entry.value = canonical(call.function.body(self, self._operands(call, entry)))
-            if call.function.realized:
-                self._realized.keep(node, entry.value)
+            self._evaluate_call(cast(Call, node), entry)
         entry.done = True
         if self._log:
             self._log.value(entry.level, entry.value)
-        return entry
 
-    def _operands(self, node: Call, entry: Entry) -> list[Operand[Entry]]:
-        return [
-            self._operand(argument, entry, position)
-            for position, argument in enumerate(node.arguments)
-        ]
-
-    def _operand(self, node: Node, parent: Entry, position: int) -> Operand[Entry]:
-        def evaluate(_: Operations[Entry]) -> Entry:
-            entry = parent.entries[position] = _entry(node, parent.level + 1)
-            if type(node) is Literal and self._log is None:
-                entry.value = node.value
-                entry.done = True
-                return entry
-            return self._evaluate(entry)
-
-        return evaluate
+    def _evaluate_call(self, node: Call, entry: Entry) -> None:
+        level = entry.level + 1
+        entry.entries = tuple([Entry(self, argument, level) for argument in node.arguments])
+        entry.value = canonical(node.function.body(self, entry.entries))
+        if node.function.realized:
+            self._realized.keep(node, entry.value)
 
     def _evaluate_access(self, node: Access, entry: Entry) -> None:
         """Evaluate a chain of steps; the engine nests them, so each has a level of its own."""
@@ -242,27 +234,33 @@ class _Walk:
         if self._log:
             for level in range(entry.level, deepest):
                 self._log.evaluating(level, "indexer")
-        base = entry.entries[0] = _entry(node.base, deepest)
-        value = self._evaluate(base).value
+        base = Entry(self, node.base, deepest)
+        entry.entries = (base,)
+        value = base(self).value
         for position, step in enumerate(node.steps, 1):
             level = deepest - position
-            looked_into = value
             if step.key is None:
-                if self._log and kind_of(value) in _CONTAINERS:
-                    self._log.evaluating(level + 1, Kind.STRING)
-                    self._log.value(level + 1, "*")
-                value = spread(value)
+                value = self._spread(value, level)
             else:
-                value = canonical(take(self, value, self._key(step.key, entry, position, level)))
+                key = Entry(self, step.key, level + 1)
+                if not isinstance(step.key, Literal):
+                    entry.entries += (key,)
+                looked_into = value
+                value = canonical(take(self, value, key))
                 if value is None and entry.note is None:
-                    key = entry.entries[position]
-                    entry.note = missing_note(looked_into, key.value if key else None)
+                    entry.note = missing_note(looked_into, key.value)
                     entry.missing_at = position if entry.note else None
             if self._log:
                 self._log.value(level, value)
         entry.value = value
         entry.done = True
         self._realized.keep(node, value)
+
+    def _spread(self, value: Value, level: int) -> Value:
+        if self._log and kind_of(value) in _CONTAINERS:
+            self._log.evaluating(level + 1, Kind.STRING)
+            self._log.value(level + 1, "*")
+        return spread(value)
 
     def _look_up(self, node: Access, keys: tuple[str | int, ...]) -> Value:
         """Follow plain names and positions; None where they lead nowhere, or to null."""
@@ -276,13 +274,6 @@ class _Walk:
             else:
                 return None
         return canonical(raw)
-
-    def _key(self, node: Node, parent: Entry, position: int, level: int) -> Operand[Entry]:
-        def evaluate(_: Operations[Entry]) -> Entry:
-            entry = parent.entries[position] = _entry(node, level + 1)
-            return self._evaluate(entry)
-
-        return evaluate
 
     @staticmethod
     def value(held: Entry) -> Value:
@@ -339,12 +330,3 @@ class _Walk:
 
 
 _CONTAINERS = frozenset({Kind.ARRAY, Kind.OBJECT})
-
-
-def _entry(node: Node, level: int) -> Entry:
-    kind = type(node)
-    if kind is Call:
-        return Entry(node, level, len(cast(Call, node).arguments))
-    if kind is Access:
-        return Entry(node, level, 1 + len(cast(Access, node).steps))
-    return Entry(node, level, 0)

@@ -18,7 +18,7 @@ from invoke_core.documents import dump_json
 from invoke_core.expressions.formatting import parse_template, refuse_specifier
 from invoke_core.expressions.kinds import Caseless, Filtered, kind_of
 from invoke_core.expressions.output import refuse_long, to_document
-from invoke_core.expressions.tokens import WHITE, WHITE_CHARACTERS
+from invoke_core.expressions.tokens import WHITE
 from invoke_core.expressions.values import (
     LONGEST_TEXT,
     EvaluationFault,
@@ -98,7 +98,7 @@ class Body(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Function:
     """One entry of the table.
 
@@ -341,7 +341,7 @@ def _upper(ops: Operations[H], arguments: Sequence[Operand[H]]) -> Raw:
 
 
 def _trim(ops: Operations[H], arguments: Sequence[Operand[H]]) -> Raw:
-    return ops.text(arguments[0](ops)).strip(WHITE_CHARACTERS)
+    return ops.text(arguments[0](ops)).strip(WHITE)
 
 
 def _replace(ops: Operations[H], arguments: Sequence[Operand[H]]) -> Raw:
@@ -458,7 +458,7 @@ _STATUS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Dialect:
     """Which names an expression may use.
 

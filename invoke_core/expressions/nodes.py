@@ -22,7 +22,7 @@ Mask = Callable[[str], str]
 """Hides the secrets in a text."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Span:
     """Where a node stands in the source: characters from ``start`` up to ``end``."""
 
@@ -30,7 +30,7 @@ class Span:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Literal:
     """A constant."""
 
@@ -38,7 +38,7 @@ class Literal:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Named:
     """A named value.
 
@@ -53,7 +53,7 @@ class Named:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Call:
     """A function call.
 
@@ -70,7 +70,7 @@ class Call:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Index:
     """One step of an access.
 
@@ -83,7 +83,7 @@ class Index:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Access:
     """A value and the steps taken into it; flat, so that a long chain nests nothing.
 

@@ -62,12 +62,8 @@ _WORDS: Final = {
 }
 
 
-def size_note(value: Value) -> str | None:
-    """Tell the size of an array or object, or None."""
-    return described_kind(value) if type(value) in _SIZED else None
-
-
-_SIZED: Final = frozenset({list, dict, Caseless, Filtered})
+SIZED: Final = frozenset({list, dict, Caseless, Filtered})
+"""The types of which the description tells the size."""
 
 
 def _counted(count: int, noun: str) -> str:

@@ -104,6 +104,8 @@ def masked_document(value: Value, mask: Mask) -> JsonValue:
     Returns:
         A new document; built level by level, as documents nest deeper than functions may.
     """
+    if isinstance(value, bool):
+        return value
     top: list[JsonValue] = [to_document(value)]
     waiting: list[list[JsonValue] | dict[str, JsonValue]] = [top]
     while waiting:

@@ -73,7 +73,7 @@ def failure_message(root: Entry, failure: ExpressionValueError, source: Source) 
 
 
 def _unfinished(entry: Entry) -> Entry | None:
-    return next((each for each in entry.entries if each is not None and not each.done), None)
+    return next((each for each in entry.entries if not (each.is_skipped or each.done)), None)
 
 
 def _why(entry: Entry, source: Source, *, wanted: bool) -> tuple[str, list[Entry]]:
@@ -131,7 +131,7 @@ def _why_relation(
 
 
 def _done(entry: Entry) -> list[Entry]:
-    return [each for each in entry.entries if each is not None]
+    return [each for each in entry.entries if not each.is_skipped]
 
 
 def _subject(entry: Entry, source: Source) -> str:

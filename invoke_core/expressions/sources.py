@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from invoke_core.expressions.kinds import kind_name
 from invoke_core.expressions.nodes import Access, Call, Literal, Named, Span, mask_source
-from invoke_core.expressions.notes import size_note
+from invoke_core.expressions.notes import SIZED, described_kind
 from invoke_core.expressions.output import shown_value
 
 if TYPE_CHECKING:
@@ -39,36 +39,34 @@ class Source:
 
     def explanation(self, entry: Entry) -> dict[str, JsonValue]:
         """Return the tree of an evaluation, what was skipped included."""
-        node, value, note = entry.node, entry.value, entry.note
-        if entry.missing_at is not None:
-            note = f"`{self.up_to_step(entry, entry.missing_at)}`: {note}"
+        node = entry.node
+        if entry.is_skipped:
+            return self._skipped(node)
         members = self._blank(node)
-        if entry.done:
-            members["kind"] = kind_name(value)
-            members["value"] = shown_value(value, self.mask)
         if entry.converted_to is not None:
             members["convertedTo"] = entry.converted_to.value
-        members["note"] = self.mask(note) if note else size_note(value)
-        if entry.entries:
-            members["arguments"] = self._arguments(node, entry.entries)
+        if entry.done and type(node) is not Literal:
+            members["kind"] = kind_name(entry.value)
+            members["value"] = shown_value(entry.value, self.mask)
+            if type(entry.value) in SIZED:
+                members["note"] = described_kind(entry.value)
+        if entry.note is not None:
+            members["note"] = self.mask(self._noted(entry))
+        if type(node) is Access:
+            # Constants, and the name they are looked up in, speak for themselves.
+            members["arguments"] = [
+                self.explanation(each) for each in entry.entries if type(each.node) is not Named
+            ]
         else:
-            members["arguments"] = []
+            members["arguments"] = [self.explanation(each) for each in entry.entries]
         return members
 
-    def _arguments(self, node: Node, entries: list[Entry | None]) -> list[JsonValue]:
-        """Return those of a call, or what an access computes beside its constants."""
-        if isinstance(node, Access):
-            return [
-                self.explanation(entry)
-                for entry in entries
-                if entry is not None and not isinstance(entry.node, (Literal, Named))
-            ]
-        return [
-            self._skipped(argument) if entry is None else self.explanation(entry)
-            for entry, argument in zip(entries, cast(Call, node).arguments, strict=True)
-        ]
+    def _noted(self, entry: Entry) -> str:
+        if entry.missing_at is None:
+            return str(entry.note)
+        return f"`{self.up_to_step(entry, entry.missing_at)}`: {entry.note}"
 
-    def _skipped(self, node: Node) -> JsonValue:
+    def _skipped(self, node: Node) -> dict[str, JsonValue]:
         inner: tuple[Node, ...] = ()
         if isinstance(node, Call):
             inner = node.arguments
@@ -76,21 +74,22 @@ class Source:
             parts = (node.base, *(step.key for step in node.steps))
             inner = tuple(each for each in parts if isinstance(each, (Access, Call)))
         members = self._blank(node)
-        members["skipped"] = True
+        members.update(kind=None, value=None, skipped=True)
         members["arguments"] = [self._skipped(each) for each in inner]
         return members
 
     def _blank(self, node: Node) -> dict[str, JsonValue]:
-        """Return the members of a node of which nothing is known but its place."""
+        """Return the members of a node that are the same in each explanation of it."""
         blank = self._blanks.get(id(node))
         if blank is None:
             start, end = node.span.start, node.span.end
+            constant = node.value if isinstance(node, Literal) else None
             blank = self._blanks[id(node)] = {
                 "text": mask_source(self._text[start:end], self.mask),
                 "start": self._units(start),
                 "end": self._units(end),
-                "kind": None,
-                "value": None,
+                "kind": None if constant is None else kind_name(constant),
+                "value": shown_value(constant, self.mask),
                 "convertedTo": None,
                 "skipped": False,
                 "note": None,

@@ -29,6 +29,9 @@ LARGEST = "79228162514264337593543950335"
         ("1e3", "1000"),
         ("1E+3", "1000"),
         ("1E3", "1000"),
+        ("978528666739533.4", "978528666739533"),
+        ("952344069966316.6", "952344069966317"),
+        ("5.04e-29", "0.0000000000000000000000000001"),
         ("-10", "-10"),
         ("1234567890123.5", "1234567890123.5"),
         ("123456789012.45", "123456789012.45"),
@@ -79,6 +82,7 @@ def test_a_json_number_is_read_as_the_engine_does(text: str, number: str) -> Non
         "1" * 31,
         "9" * 5000,
         "8e28",
+        "1E30",
         "-8e28",
         "7.9228162514264337e28",
         "1e29",
@@ -93,8 +97,10 @@ def test_a_number_outside_the_range_overflows_when_it_is_read(text: str) -> None
         values.number_of(text)
 
     assert caught.value.kind == "Overflow"
-    assert caught.value.message == (
-        "A number lies outside the range of a decimal (96 bits and a sign)."
+    assert (
+        str(caught.value)
+        == caught.value.message
+        == ("A number lies outside the range of a decimal (96 bits and a sign).")
     )
 
 
