@@ -121,12 +121,12 @@ def _judge_criteria(
         evaluation = criteria.explain(scope, mask=mask)
     except AnswerNotJsonError as error:
         view = CriteriaView(
-            expression=mask(criteria.source), result=None, trace=(), explanation=None
+            expression=criteria.shown(mask), result=None, trace=(), explanation=None
         )
         message = f"{error.message}{reading.excerpt(mask)}"
         return _failed(ReasonCode.RESPONSE_NOT_JSON, message, view)
     view = CriteriaView(
-        expression=mask(criteria.source),
+        expression=criteria.shown(mask),
         result=evaluation.result,
         trace=evaluation.trace,
         explanation=None if evaluation.result else evaluation.explanation,

@@ -513,3 +513,16 @@ def test_an_unknown_error_becomes_an_incident_and_says_nothing_else(client: Clie
     assert answered.status == 500
     assert answered.json["code"] == "internalError"
     assert "hunter2" not in answered.body.decode()
+
+
+def test_a_secret_with_a_quote_is_masked_in_the_criteria_as_it_was_written(
+    client: Client,
+) -> None:
+    answered = client.step(
+        method="GET",
+        successCriteria="eq(root.count, 'don''t tell')",
+        variables={"phrase": {"value": "don't tell", "isSecret": True}},
+    )
+
+    assert answered.status == 424
+    assert "tell" not in answered.body.decode()
