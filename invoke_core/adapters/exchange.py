@@ -115,6 +115,8 @@ class Exchange:
             case tls.TlsFilesError():
                 found = ReasonCode.TLS_FAILED, str(error)
             case BrokenAnswerError() | DecodingError():
+                # A broken answer is one, even where no status line was made out.
+                self.stage = max(self.stage, Stage.READING_HEADERS)
                 found = self._invalid(str(error))
             case NoAnswerError():
                 found = self._closed("closed the connection without an answer")

@@ -1,22 +1,21 @@
-"""The ``Sender``: requests prepared by ``requests``, sent by ``urllib3``, within one deadline.
+"""The ``Sender``: URLs prepared by ``requests``, requests written by ``h11``, within one deadline.
 
 Each hop has a connection of its own, closed after it. Kept-alive connections would save a
 handshake now and then, and cost certainty: a target may close one at the moment a request is
-written to it, and then nobody knows whether a POST took effect. Neither sessions nor pools of the
-two libraries are used, and so none of what they add: no proxies, netrc or cookies from the
-environment, no retries, no redirects of their own, no URL in a debug log.
+written to it, and then nobody knows whether a POST took effect. Of ``requests``, and of ``urllib3``
+below it, only the preparing of URLs is used, and so none of what sessions and pools add: no
+proxies, netrc or cookies from the environment, no retries, no redirects of their own, no URL in a
+debug log.
 """
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
-from http.client import HTTPException
-from ssl import SSLEOFError
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from urllib3.connection import HTTPConnection, HTTPSConnection
+import h11
 
 from invoke_core import __version__
 from invoke_core.adapters.deadline import Watchdog
@@ -31,7 +30,7 @@ from invoke_core.adapters.exchange import (
 from invoke_core.adapters.redirects import MOST_REDIRECTS, followed, is_followable
 from invoke_core.adapters.resolver import LookUp, Resolver, system_look_up
 from invoke_core.adapters.tls import TlsContexts, TlsFilesError
-from invoke_core.adapters.transfer import AnswerReader, Head, declared_length
+from invoke_core.adapters.transfer import Head, Transfer
 from invoke_core.adapters.urls import PreparedUrl, prepare
 from invoke_core.model import Answer, Method, ReasonCode
 
@@ -60,9 +59,9 @@ _LIBRARY_ERRORS: Final = (
     NoAnswerError,
     DecodingError,
     TlsFilesError,
-    HTTPException,
+    h11.LocalProtocolError,  # a header that cannot be written
     OSError,  # TimeoutError, those of sockets, look-ups and TLS among them
-    ValueError,  # a header that cannot be written
+    ValueError,  # one outside Latin-1
     OverflowError,  # a port out of range
     RuntimeError,  # no more threads
 )
@@ -142,14 +141,14 @@ class HttpSender:
             url = prepare(request.url)
             exchange.begin_hop(str(url.origin))
             with self._connected(url, terms=terms, exchange=exchange) as sock:
-                _write(sock, request, url=url, exchange=exchange)
-                reader = AnswerReader(sock, exchange)
-                head = reader.head()
+                transfer = Transfer(sock, exchange)
+                transfer.send(_head(request, url), request.body or b"")
+                head = transfer.head()
                 if not is_followable(head, answers=terms.answers):
                     exchange.stage = Stage.READING_BODY
                     if request.method is Method.HEAD:
                         return head, b""
-                    return head, _body(reader, head, terms.limit_bytes, exchange)
+                    return head, _body(transfer, head, terms.limit_bytes, exchange)
             request = followed(
                 request, url=url, head=head, allow=allow, judge=terms.judge, exchange=exchange
             )
@@ -181,28 +180,15 @@ class _Terms:
     limit_bytes: int
 
 
-def _write(
-    sock: socket.socket, request: OutgoingRequest, *, url: PreparedUrl, exchange: Exchange
-) -> None:
-    origin = url.origin
-    kind = HTTPSConnection if origin.scheme == "https" else HTTPConnection
-    connection = kind(origin.host, origin.port)
-    connection.sock = sock
+def _head(request: OutgoingRequest, url: PreparedUrl) -> h11.Request:
     headers = _headers(request)
-    connection.putrequest(
-        request.method,
-        url.target,
-        skip_host=any(name.lower() == "host" for name, _ in headers),
-        skip_accept_encoding=True,
+    if not any(name.lower() == "host" for name, _ in headers):
+        headers.insert(0, ("Host", url.origin.authority))
+    return h11.Request(
+        method=request.method,
+        target=url.target,
+        headers=[(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers],
     )
-    for name, value in headers:
-        connection.putheader(name, value)
-    exchange.stage = Stage.SENDING
-    # A target may refuse a request before it has read all of it: its answer counts, or the alert
-    # by which TLS 1.3 refuses a client certificate, if they can still be read.
-    with suppress(BrokenPipeError, ConnectionResetError, SSLEOFError):
-        connection.endheaders(request.body)
-        exchange.stage = Stage.WAITING
 
 
 def _headers(request: OutgoingRequest) -> list[tuple[str, str]]:
@@ -218,14 +204,14 @@ def _headers(request: OutgoingRequest) -> list[tuple[str, str]]:
     return headers
 
 
-def _body(reader: AnswerReader, head: Head, limit_bytes: int, exchange: Exchange) -> bytes:
+def _body(transfer: Transfer, head: Head, limit_bytes: int, exchange: Exchange) -> bytes:
     too_large = exchange.error(
         ReasonCode.RESPONSE_TOO_LARGE,
         f"The answer of {exchange.place} is longer than {limit_bytes} bytes, decompressed"
         " (MAX_RESPONSE_BYTES); ask for less, a page or single fields, or raise the setting.",
     )
-    is_plain = not head.values("content-encoding") and not head.values("transfer-encoding")
-    if is_plain and (declared_length(head) or 0) > limit_bytes and head.status not in {204, 304}:
+    is_packed = any(head.values("content-encoding"))
+    if not is_packed and (head.length or 0) > limit_bytes and head.status not in {204, 304}:
         raise too_large
     # Packed, a body of the limit may be a little longer than unpacked.
     most_bytes = limit_bytes + limit_bytes // 100 + 1024
@@ -242,7 +228,7 @@ def _body(reader: AnswerReader, head: Head, limit_bytes: int, exchange: Exchange
             yield piece
 
     body = bytearray()
-    received = bounded(reader.body(head))
+    received = bounded(transfer.body(head))
     for piece in decoded(received, head.values("content-encoding"), bounded=bounded):
         if len(body) + len(piece) > limit_bytes:
             raise too_large

@@ -26,7 +26,15 @@ class Origin:
 
     def __str__(self) -> str:
         """Return host and port for a sentence."""
-        return f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+        return f"{self._host()}:{self.port}"
+
+    @property
+    def authority(self) -> str:
+        """What stands in a Host header: the port only where the scheme has another."""
+        return self._host() if self.port == _PORTS.get(self.scheme) else str(self)
+
+    def _host(self) -> str:
+        return f"[{self.host}]" if ":" in self.host else self.host
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

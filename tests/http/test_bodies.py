@@ -79,7 +79,7 @@ def test_chunk_extensions_and_trailers_are_read_over(start: Start, client: Clien
     target = start(
         answering(
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n"
-            b"5 ;a=b\r\nhello\r\n0;c\r\nX-Trailer: d\r\n\r\n"
+            b"5;a=b \r\nhello\r\n0;c\r\nX-Trailer: d\r\n\r\n"
         )
     )
 

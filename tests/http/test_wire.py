@@ -13,6 +13,7 @@ import pytest
 from invoke_core import __version__
 from invoke_core.adapters.budget import ByteBudget
 from invoke_core.adapters.http import HttpSender
+from invoke_core.adapters.urls import Origin
 from invoke_core.model import Method
 from tests.http.conftest import Client
 from tests.http.targets import answer, answering, slowly
@@ -129,6 +130,44 @@ def test_ipv6_targets_are_named_in_brackets(start: Start, client: Client) -> Non
 
     assert found.body == b"six"
     assert f"Host: [::1]:{target.port}\r\n".encode() in target.requests[0]
+
+
+@pytest.mark.parametrize(
+    ("scheme", "host", "port", "authority"),
+    [
+        ("http", "api.example.com", 80, "api.example.com"),
+        ("https", "api.example.com", 443, "api.example.com"),
+        ("https", "api.example.com", 80, "api.example.com:80"),
+        ("http", "::1", 80, "[::1]"),
+        ("http", "::1", 8080, "[::1]:8080"),
+    ],
+)
+def test_host_names_only_a_port_that_is_not_the_usual(
+    scheme: str, host: str, port: int, authority: str
+) -> None:
+    assert Origin(scheme=scheme, host=host, port=port).authority == authority
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"HTTP/1.1 200",
+        b"HTTP/1.1 200 ",
+        b"HTTP/1.1 200 Many words: (yes)",
+        b"HTTP/1.1 200 Sch\xf6n",
+        b"HTTP/1.0 200 OK",
+    ],
+)
+@pytest.mark.parametrize("end", [b"\r\n", b"\n"], ids=["CRLF", "LF"])
+def test_status_lines_of_all_sorts_are_read(
+    line: bytes, end: bytes, start: Start, client: Client
+) -> None:
+    target = start(answering(end.join([line, b"X-A: b", b"Content-Length: 5", b"", b"fine\n"])))
+
+    found = client.send(target.origin)
+
+    assert (found.status, found.body) == (200, b"fine\n")
+    assert found.headers == (("X-A", "b"), ("Content-Length", "5"))
 
 
 def test_answer_is_handed_over_as_received(start: Start, client: Client) -> None:
