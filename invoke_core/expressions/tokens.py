@@ -79,7 +79,8 @@ _BEFORE_NUMBER: Final = frozenset(
     {None, TokenKind.SEPARATOR, TokenKind.START_INDEX, TokenKind.START_PARAMETER}
 )
 _SPACE: Final = re.compile(f"[{WHITE}]*")
-_STRING: Final = re.compile("'[^']*(?:''[^']*)*'")
+# Possessive: a doubled quote is never taken back to close a text that has no end.
+_STRING: Final = re.compile("'[^']*+(?:''[^']*+)*+'")
 _NUMBER_RUN: Final = re.compile(rf"[^{WHITE}\[\](),]+")
 _WORD_RUN: Final = re.compile(rf"[^{WHITE}\[\](),.]+")
 _KEYWORD: Final = re.compile("[A-Za-z_][A-Za-z0-9_]*")

@@ -203,3 +203,23 @@ def test_a_form_means(text: str, kind: str, value: object) -> None:
 def test_a_text_is_compiled_once() -> None:
     assert compile_criteria("eq(1, 1)") is compile_criteria("eq(1, 1)")
     assert CACHE_SIZE == 512
+
+
+@pytest.mark.parametrize(
+    ("text", "token", "position"),
+    [
+        ("'a''", "'a''", 1),
+        ("'''", "'''", 1),
+        ("eq('a'', 1)", "'a'', 1)", 4),
+        ("eq('it''s', 'b'')", "'b'')", 13),
+        ("contains('a''b", "'a''b", 10),
+    ],
+)
+def test_a_doubled_quote_does_not_close_a_text_that_has_no_end(
+    text: str, token: str, position: int
+) -> None:
+    with pytest.raises(ExpressionSyntaxError) as caught:
+        compile_criteria(text)
+
+    error = caught.value
+    assert (error.kind, error.token, error.position) == ("UnrecognizedValue", token, position)
