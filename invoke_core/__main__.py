@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from invoke_core import __version__
 from invoke_core.errors import ConfigurationError, SettingsError
-from invoke_core.local.server import THREADS, LocalServer, serve
+from invoke_core.local.server import LocalServer, serve
 from invoke_core.settings import read_settings
 from invoke_core.settings.local_file import read_local_settings
 from invoke_core.web.callers import caller_of_key
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None, *, announce: Callable[[str], No
     try:
         settings = _strict_settings()
         if options.command == "serve":
-            _serve(options, announce)
+            _serve(options, settings, announce)
         else:
             print(_summary(settings))
     except SettingsError as error:
@@ -92,7 +92,9 @@ def _strict_settings() -> Settings:
     return settings
 
 
-def _serve(options: argparse.Namespace, announce: Callable[[str], None]) -> None:
+def _serve(
+    options: argparse.Namespace, settings: Settings, announce: Callable[[str], None]
+) -> None:
     sys.path.insert(0, str(APP_ROOT))
     server = LocalServer(
         importlib.import_module("function_app").app,
@@ -101,17 +103,11 @@ def _serve(options: argparse.Namespace, announce: Callable[[str], None]) -> None
         port=options.port,
         function_key=options.function_key,
         drop_chunked=options.drop_chunked,
-        threads=_threads(),
+        threads=settings.threads,
     )
     os.environ.setdefault("PUBLIC_BASE_URL", server.url)  # noqa: TID251  # the listener's own
-    # Read again: the handlers will see what the check saw, and the URL.
-    print(_summary(read_settings(os.environ, root=APP_ROOT)))  # noqa: TID251  # likewise
+    print(_summary(settings))
     serve(server, announce=announce)
-
-
-def _threads() -> int:
-    text = os.environ.get("PYTHON_THREADPOOL_THREAD_COUNT", "")  # noqa: TID251  # likewise
-    return int(text) if text.isdecimal() and int(text) > 0 else THREADS
 
 
 def _summary(settings: Settings) -> str:

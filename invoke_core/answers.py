@@ -43,11 +43,13 @@ class AnswerReading:
         answer: What the target answered.
         credential: Masks the connection's own credential, which a target may echo and a criteria
             must not be able to test.
+        store_body: Whether the body may be shown at all.
     """
 
-    def __init__(self, answer: Answer, *, credential: Masker) -> None:
+    def __init__(self, answer: Answer, *, credential: Masker, store_body: bool = True) -> None:
         """Read nothing yet."""
         self.answer = answer
+        self._store_body = store_body
         self._credential = credential
 
     @cached_property
@@ -81,22 +83,25 @@ class AnswerReading:
         return self._plain if isinstance(parsed, JsonSyntaxError) else parsed[0]
 
     def excerpt(self, mask: Callable[[str], str]) -> str:
-        """Return a sentence with the first characters of the body; nothing where there are none.
+        """Return a sentence with the first characters of the body.
+
+        Nothing where there are none, or where the body may not be shown.
 
         Args:
             mask: Removes every secret; before the cut, which could leave half of one.
         """
+        if not self._store_body:
+            return ""
         start = mask(self._plain).strip()[:_EXCERPT]
         return f" It begins with: {start}" if start else ""
 
-    def view(self, shown: Masker, *, store_body: bool) -> ResponseView:
+    def view(self, shown: Masker) -> ResponseView:
         """Return the answer as a caller may see it.
 
         Args:
             shown: Masks every secret of the invocation.
-            store_body: Whether the body may be shown at all.
         """
-        body, truncated = self._shown_body(shown) if store_body else (None, False)
+        body, truncated = self._shown_body(shown) if self._store_body else (None, False)
         return ResponseView(
             status=self.answer.status,
             headers={

@@ -12,7 +12,7 @@ from invoke_core.documents import dump_json, without_lone_surrogates
 from invoke_core.errors import ExpressionSyntaxError, InvalidInputError, did_you_mean
 from invoke_core.expressions import compile_criteria
 from invoke_core.headers import read_headers
-from invoke_core.model import CompletionEvent, ConnectionKind, Method
+from invoke_core.model import MASK, CompletionEvent, ConnectionKind, Method
 from invoke_core.steps import (
     INPUT_ALIASES,
     FaultList,
@@ -23,7 +23,7 @@ from invoke_core.steps import (
     scalar_text,
     typed,
 )
-from invoke_core.variables import expand
+from invoke_core.variables import Masker, expand
 from invoke_core.verdict import StatusCodes
 
 if TYPE_CHECKING:
@@ -126,6 +126,7 @@ class _Reader:
         self._faults = faults
         self._connections = connections
         self._values = macro_values(step.variables, _predefined(correlation))
+        self._masker = Masker(self.secrets)
         self._warnings: list[str] = []
         self._texts: dict[str, str] = {}
 
@@ -184,6 +185,14 @@ class _Reader:
         self._texts[name] = text
         return text
 
+    def _quoted(self, part: str, *, of: str) -> str:
+        """Return a part of an expanded text for a sentence.
+
+        A piece of a secret can no longer be recognised as one, so nothing of a text that holds a
+        secret is quoted.
+        """
+        return MASK if self._masker.hide(of) != of else part
+
     def _fault(self, name: str, detail: str) -> None:
         given = self._step.inputs.get(name)
         where = given.pointer if given else self._step.inputs_pointer
@@ -195,8 +204,8 @@ class _Reader:
         if found is None:
             self._fault(
                 name,
-                f"The input '{name}' is one of {', '.join(choices)}; it is '{text}'."
-                f"{did_you_mean(text, choices)}",
+                f"The input '{name}' is one of {', '.join(choices)}; it is "
+                f"'{self._quoted(text, of=self._texts[name])}'.{did_you_mean(text, choices)}",
             )
         return found
 
@@ -216,7 +225,8 @@ class _Reader:
         known = self._connections.find(text)
         if known is None:
             near = did_you_mean(text, self._connections.names())
-            self._fault(name, f"There is no service connection '{text}'.{near}")
+            quoted = self._quoted(text, of=self._texts[name])
+            self._fault(name, f"There is no service connection '{quoted}'.{near}")
             return None
         if known.connection is not None and known.connection.kind is not kind:
             self._fault(
@@ -279,7 +289,14 @@ class _Reader:
         try:
             return compile_criteria(text)
         except ExpressionSyntaxError as error:
-            self._fault("successCriteria", error.message)
+            place = "" if error.position is None else f" at position {error.position}"
+            unquoted = (
+                f"The criteria does not parse ({error.kind}{place}). It holds the value of a "
+                "secret variable, so nothing of it is shown; variables['name'] reads a variable "
+                "without putting its value into the expression."
+            )
+            detail = error.message
+            self._fault("successCriteria", unquoted if self._masker.hide(text) != text else detail)
             return None
 
     def _valid_status(self) -> StatusCodes | None:
@@ -289,7 +306,7 @@ class _Reader:
         except ValueError as error:
             self._fault(
                 "validStatusCodes",
-                f"'{error}' is no status code and no range of them; "
+                f"'{self._quoted(str(error), of=text)}' is no status code and no range of them; "
                 "codes and ranges stand between commas, as in 200-299,404.",
             )
             return None

@@ -110,12 +110,18 @@ def problem_of(error: errors.InvokeError, *, instance: str) -> Problem:
     if isinstance(error, errors.BusyError):
         headers["Retry-After"] = str(error.retry_after_s)
     shown: list[JsonValue] = [
-        {"pointer": masker.show(fault.pointer), "detail": masker.show(fault.detail)}
+        {"pointer": _shown_pointer(fault.pointer, masker), "detail": masker.show(fault.detail)}
         for fault in faults
     ]
     return Problem(
         kind.status, headers, _document(kind, masker.show(error.message), instance, shown)
     )
+
+
+def _shown_pointer(pointer: str, masker: Masker) -> str:
+    """Mask the names in an RFC 6901 pointer as they are, not as the pointer escapes them."""
+    names = (name.replace("~1", "/").replace("~0", "~") for name in pointer.split("/"))
+    return "/".join(masker.show(name).replace("~", "~0").replace("/", "~1") for name in names)
 
 
 def internal_problem(incident: str, *, instance: str) -> Problem:

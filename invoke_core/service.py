@@ -253,7 +253,11 @@ def _credential_masker(auth: Auth) -> Masker:
 
 def _judged(answer: Answer, task: Task, connection: Connection, masker: Masker) -> _Outcome:
     """Judge an answer and keep what may be shown of it; the answer itself is let go after."""
-    reading = AnswerReading(answer, credential=_credential_masker(connection.auth))
+    reading = AnswerReading(
+        answer,
+        credential=_credential_masker(connection.auth),
+        store_body=connection.store_body,
+    )
     verdict = judge(
         reading,
         valid=task.valid_status,
@@ -262,7 +266,7 @@ def _judged(answer: Answer, task: Task, connection: Connection, masker: Masker) 
         task_inputs=task.inputs,
         mask=masker.show,
     )
-    response = reading.view(masker, store_body=connection.store_body)
+    response = reading.view(masker)
     return _Outcome(verdict=verdict, response=response)
 
 

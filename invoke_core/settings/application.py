@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from invoke_core.documents import JsonValue
 
+DEFAULT_THREADS: Final = 320
 CONNECTIONS_FILE: Final = "connections.json"
 
 _LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -41,6 +42,7 @@ class Settings:
         max_response_bytes: Longest body of an answer, content encodings undone.
         max_concurrent: Invocations that may run at once in this process.
         max_buffered_bytes: Bytes of answers this process may hold at once.
+        threads: Requests handled at once.
         store_path: File of the embedded store; None where Azure Storage is named.
     """
 
@@ -53,6 +55,7 @@ class Settings:
     max_response_bytes: int
     max_concurrent: int
     max_buffered_bytes: int
+    threads: int
     store_path: Path | None
 
 
@@ -102,6 +105,7 @@ class _Reader:
             max_response_bytes=self._number("MAX_RESPONSE_BYTES", 10_485_760, 1, 2**30),
             max_concurrent=self._number("MAX_CONCURRENT_INVOCATIONS", 256, 1, 10_000),
             max_buffered_bytes=self._number("MAX_BUFFERED_BYTES", 268_435_456, 1, 2**40),
+            threads=self._number("PYTHON_THREADPOOL_THREAD_COUNT", DEFAULT_THREADS, 1, 10_000),
             store_path=self._store_path(),
         )
 

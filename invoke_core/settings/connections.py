@@ -153,6 +153,12 @@ class _DefinitionReader:
             self._fault(where, "it is missing." if value is None else "it takes text.")
             return ""
         before = len(self.faults)
+        if value.strip().startswith(UNRESOLVED_REFERENCE):
+            self._fault(
+                where,
+                "a Key Vault reference is resolved in an application setting only; "
+                "put it there and refer to the setting with ${NAME}.",
+            )
         text = _REFERENCE.sub(lambda reference: self._setting(reference[1], where), value)
         if not text.strip() and not may_be_empty and len(self.faults) == before:
             self._fault(where, "it is empty.")

@@ -42,6 +42,11 @@ def embedded_store(environ: Mapping[str, str], *, root: Path, on_azure: bool) ->
                 "An embedded store is sqlite:///path, or sqlite:////path from the root."
             )
         return root / path
+    if text and "=" not in text:
+        raise ValueError(
+            "It takes the connection string of a storage account, UseDevelopmentStorage=true, "
+            "or sqlite:///path."
+        )
     names = [f"{setting}{form}" for setting in (SETTING, _FALLBACK) for form in _IDENTITY_FORMS]
     if on_azure or any(environ.get(name, "").strip() for name in names):
         return None

@@ -526,3 +526,47 @@ def test_a_secret_with_a_quote_is_masked_in_the_criteria_as_it_was_written(
 
     assert answered.status == 424
     assert "tell" not in answered.body.decode()
+
+
+@pytest.mark.parametrize(
+    ("secret", "inputs"),
+    [
+        ("hunter2,more-secret", {"successCriteria": "eq(root['a'],$(s))"}),
+        ("pa'ss'word-x", {"successCriteria": "eq(root['a'],'$(s)')"}),
+        ("hunter2,more-secret", {"validStatusCodes": "$(s)"}),
+        (" hunter2 ", {"method": "$(s)"}),
+        (" hunter2 ", {"serviceConnection": "$(s)"}),
+    ],
+)
+def test_no_piece_of_a_secret_stands_in_a_fault(
+    secret: str, inputs: dict[str, str], client: Client, target: Target
+) -> None:
+    answered = client.step(**inputs, variables={"s": {"value": secret, "isSecret": True}})
+
+    assert answered.status == 400
+    text = answered.body.decode()
+    for piece in ("hunter2", "more-secret", "'ss'", "word-x"):
+        assert piece not in text
+    assert target.received == []
+
+
+def test_a_pointer_shows_no_secret_and_stays_a_pointer(client: Client) -> None:
+    answered = client.step(
+        **{"a/b~cdef": "x", "~/other": "x"},
+        variables={"s": {"value": "a/b~cdef", "isSecret": True}},
+    )
+
+    assert [error["pointer"] for error in answered.json["errors"]] == [
+        "/inputs/***",
+        "/inputs/~0~1other",
+    ]
+
+
+def test_a_body_that_is_not_kept_is_not_quoted_either(tmp_path: Path, target: Target) -> None:
+    target.reply = lambda _: Reply(b"hello <b>private</b>")
+    client = make_client(tmp_path, demo_connections(target.url, storeBody=False))
+
+    answered = client.step(method="GET", successCriteria="eq(root.x, 1)")
+
+    assert answered.json["reason"]["code"] == "responseNotJson"
+    assert "private" not in answered.body.decode()

@@ -162,3 +162,38 @@ def test_a_hundred_invocations_of_two_seconds_run_at_once(demo: DemoServer) -> N
     assert statuses == [200] * 100
     # One after another they would take 200 s; the margin is for a busy machine.
     assert took < 8
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({"InvokeStorage": "foo"}, "InvokeStorage: It takes the connection string"),
+        ({"PYTHON_THREADPOOL_THREAD_COUNT": "0"}, "PYTHON_THREADPOOL_THREAD_COUNT: It takes"),
+        ({"PYTHON_THREADPOOL_THREAD_COUNT": "abc"}, "PYTHON_THREADPOOL_THREAD_COUNT: It takes"),
+        (
+            {
+                "SERVICE_CONNECTIONS": json.dumps(
+                    {
+                        "a": {
+                            "type": "generic",
+                            "url": "https://x",
+                            "auth": {
+                                "scheme": "bearer",
+                                "token": "@Microsoft.KeyVault(SecretUri=x)",
+                            },
+                        }
+                    }
+                )
+            },
+            "SERVICE_CONNECTIONS: connection 'a', auth.token: a Key Vault reference is resolved in",
+        ),
+    ],
+    ids=["store", "no threads", "threads", "key vault"],
+)
+def test_a_faulty_setting_keeps_the_service_from_starting(
+    settings: dict[str, str], line: str
+) -> None:
+    ended = run("invoke_core", "check", settings=settings)
+
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[0].startswith(line)

@@ -103,3 +103,13 @@ def test_every_input_alias_and_reason_is_in_the_readme() -> None:
 
     assert [name for name in names if f"`{name}`" not in README] == []
     assert [code for code in ReasonCode if f"`{code}`" not in README] == []
+
+
+@pytest.mark.parametrize("page", sorted(["README.md", *map(str, ROOT.glob("docs/*.md"))]))
+def test_every_link_to_a_file_leads_to_one(page: str) -> None:
+    path = ROOT / page
+    links = re.findall(r"\]\(([^)#]+)[^)]*\)", path.read_text(encoding="utf-8"))
+
+    dead = [link for link in links if "://" not in link and not (path.parent / link).exists()]
+
+    assert dead == []
