@@ -152,6 +152,19 @@ class ExpressionSyntaxError(ExpressionError):
         self.token = token
         self.position = position
 
+    @property
+    def unquoted(self) -> str:
+        """The sentence for an expression that holds a secret: nothing of it is quoted.
+
+        A token may be a piece of a secret, which can no longer be recognised as one.
+        """
+        place = "" if self.position is None else f" at position {self.position}"
+        return (
+            f"The criteria does not parse ({self.kind}{place}). It holds the value of a secret "
+            "variable, so nothing of it is shown; variables['name'] reads a variable without "
+            "putting its value into the expression."
+        )
+
 
 class ExpressionValueError(ExpressionError):
     """A criteria cannot be evaluated on this answer.

@@ -289,14 +289,8 @@ class _Reader:
         try:
             return compile_criteria(text)
         except ExpressionSyntaxError as error:
-            place = "" if error.position is None else f" at position {error.position}"
-            unquoted = (
-                f"The criteria does not parse ({error.kind}{place}). It holds the value of a "
-                "secret variable, so nothing of it is shown; variables['name'] reads a variable "
-                "without putting its value into the expression."
-            )
-            detail = error.message
-            self._fault("successCriteria", unquoted if self._masker.hide(text) != text else detail)
+            holds_secret = self._masker.hide(text) != text
+            self._fault("successCriteria", error.unquoted if holds_secret else error.message)
             return None
 
     def _valid_status(self) -> StatusCodes | None:

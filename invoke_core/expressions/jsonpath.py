@@ -260,6 +260,12 @@ class _Parser(Parser):
             raise JSONPathSyntaxError("invalid number", token=token) from None
         return FloatLiteral(value=cast(float, number))
 
+    def parse_infix_expression(self, stream: TokenStream, left: BaseExpression) -> BaseExpression:
+        if stream.current().value == "<>":
+            # The library reads it in its strict mode, too; the documented dialect has only "!=".
+            raise JSONPathSyntaxError("write '!=' for '<>'", token=stream.current())
+        return super().parse_infix_expression(stream, left)
+
     def parse_list_literal(self, stream: TokenStream) -> NoReturn:
         raise JSONPathSyntaxError("unexpected '['", token=stream.current())
 

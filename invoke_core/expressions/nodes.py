@@ -172,7 +172,7 @@ def print_node(node: Node, mask: Mask = unmasked) -> str:
     )
 
 
-_TEXT = re.compile("'[^']*(?:''[^']*)*'")
+_TEXT = re.compile("'[^']*+(?:''[^']*+)*+'")
 
 
 def mask_source(source: str, mask: Mask) -> str:

@@ -17,13 +17,11 @@ from invoke_core.errors import (
     did_you_mean,
 )
 from invoke_core.expressions import answer_scope, compile_criteria
-from invoke_core.expressions.nodes import mask_source
+from invoke_core.model import MASK
 from invoke_core.steps import FaultList, pointer, scalar_text
 from invoke_core.variables import SHORTEST_SECRET, Masker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from invoke_core.documents import JsonValue
 
 _MEMBERS: Final = (
@@ -53,12 +51,18 @@ def evaluate(document: JsonValue) -> dict[str, JsonValue]:
         InvalidInputError: The document does not describe such a question; every fault at once.
     """
     question = _Reader(document).read()
-    mask = Masker(question.secrets).show
+    masker = Masker(question.secrets)
+    mask = masker.show
     try:
         criteria = compile_criteria(question.criteria)
     except ExpressionSyntaxError as error:
-        message = mask_source(error.message, mask)
-        return _answer(message=message, error=_syntax_error(error, message, mask))
+        holds_secret = any(
+            masker.hide(text) != text
+            for text in (question.criteria, question.criteria.replace("''", "'"))
+        )
+        message = error.unquoted if holds_secret else error.message
+        token = MASK if holds_secret and error.token else error.token
+        return _answer(message=message, error=_syntax_error(error, message, token))
     if criteria is None:
         return _answer(result=True)
     scope = answer_scope(
@@ -102,13 +106,11 @@ def _answer(
     }
 
 
-def _syntax_error(
-    error: ExpressionSyntaxError, message: str, mask: Callable[[str], str]
-) -> JsonValue:
+def _syntax_error(error: ExpressionSyntaxError, message: str, token: str | None) -> JsonValue:
     return {
         "phase": "parse",
         "kind": error.kind,
-        "token": error.token and mask_source(error.token, mask),
+        "token": token,
         "position": error.position,
         "from": None,
         "to": None,

@@ -208,3 +208,25 @@ def test_every_fault_is_told_at_once(question: object, faults: dict[str, str]) -
         evaluate(parse_input(json.dumps(question)))
 
     assert {fault.pointer: fault.detail for fault in caught.value.faults} == faults
+
+
+@pytest.mark.parametrize(
+    ("criteria", "secret"),
+    [
+        (f"foo(root.{'a' * 50},'SuperSecretToken0123456789')", "SuperSecretToken0123456789"),
+        ("eq(root.a,'pa''ss-word-1", "pa'ss-word-1"),
+        ("eq(root.a, hunter2,more-secret)", "hunter2,more-secret"),
+    ],
+    ids=["cut", "unclosed", "in pieces"],
+)
+def test_a_criteria_with_a_secret_that_does_not_parse_is_not_quoted(
+    criteria: str, secret: str
+) -> None:
+    answer = ask(criteria=criteria, variables={"pw": {"value": secret, "isSecret": True}}, body={})
+
+    error = cast("dict[str, JsonValue]", answer["error"])
+    assert error["phase"] == "parse"
+    assert error["token"] == "***"
+    assert isinstance(error["position"], int)
+    for piece in ("SuperSecret", "ss-word", "hunter2", "more-secret"):
+        assert piece not in json.dumps(answer)

@@ -230,3 +230,11 @@ def test_the_thunk_of_the_body_is_asked_when_the_path_is_evaluated() -> None:
     assert not compiled("and(false, count(jsonpath('$.x')))").test(scope)
     with pytest.raises(ExpressionValueError, match="not JSON"):
         compiled("count(jsonpath('$.x'))").test(scope)
+
+
+@pytest.mark.parametrize("path", ["$[?(@<>1)]", "a[?(@.n <> 9)]"])
+def test_an_operator_of_the_library_alone_is_no_path(path: str) -> None:
+    with pytest.raises(EvaluationFault) as caught:
+        _find(path, [])
+
+    assert caught.value.kind == "InvalidPath"
