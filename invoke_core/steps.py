@@ -338,7 +338,7 @@ def _read_text_option(key: str, text: str, given: Given, step: Step, faults: Fau
         case _:
             # Only what would change nothing is accepted until these options are built.
             if text.lower() != _HARMLESS[key]:
-                faults.add(given.pointer, f"'{key}: {text[:40]}' {_NOT_BUILT}")
+                faults.add(given.pointer, f"'{key}: {text}' {_NOT_BUILT}")
 
 
 def _read_timeout(text: str, where: str, faults: FaultList) -> float:

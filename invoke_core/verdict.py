@@ -99,7 +99,7 @@ def judge(
     if status not in valid:
         return _failed(
             ReasonCode.STATUS_CODE,
-            f"The target answered {status}, and validStatusCodes is {valid.text}.",
+            f"The target answered {status}, and validStatusCodes is {mask(valid.text)}.",
         )
     if criteria is None:
         return Verdict(result=Result.SUCCEEDED)

@@ -11,6 +11,7 @@ import os
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4  # noqa: TID251  # the ids of the process
@@ -30,9 +31,21 @@ APP_ROOT: Final = Path(__file__).resolve().parent.parent
 _log = logging.getLogger(__name__)
 
 
-@cache
+_making = Lock()
+
+
 def handlers() -> Handlers:
-    """Return the handlers of this process, made from the environment when first asked for."""
+    """Return the handlers of this process, made from the environment when first asked for.
+
+    The first calls come side by side. They share one set, or the limits of the process would be
+    counted several times.
+    """
+    with _making:
+        return _handlers()
+
+
+@cache
+def _handlers() -> Handlers:
     return build_handlers(os.environ, root=APP_ROOT)  # noqa: TID251  # the one place that reads it
 
 

@@ -19,6 +19,7 @@ from invoke_core.local.connection import Connection
 from invoke_core.local.errors import LocalServerError
 from invoke_core.local.host import FunctionHost, read_route_prefix
 from invoke_core.local.threads import Threads
+from invoke_core.settings.application import DEFAULT_THREADS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     import azure.functions as func
 
 _log = logging.getLogger(__name__)
-
-THREADS = 320
-"""As many requests run at once; infra/ gives the worker on Azure the same number."""
 
 IDLE_S = 130.0
 """As long keeps ASP.NET Core's web server an idle connection."""
@@ -56,7 +54,7 @@ class LocalServer:
         port: int = 7071,
         function_key: str | None = None,
         drop_chunked: bool = False,
-        threads: int = THREADS,
+        threads: int = DEFAULT_THREADS,
         idle_s: float = IDLE_S,
     ) -> None:
         """Index the app and take the address; requests are answered from ``start`` on.

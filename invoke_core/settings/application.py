@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from invoke_core.documents import JsonValue
 
 DEFAULT_THREADS: Final = 320
+"""Requests handled at once; the worker's own default on two cores is 6."""
+
 CONNECTIONS_FILE: Final = "connections.json"
 
 _LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})

@@ -52,7 +52,7 @@ class Handlers:
 
         Args:
             service: Runs tasks; where settings everything depends on are faulty, the error that
-                tells which, and every route but health answers with it.
+                tells which, and every route answers with it.
             store_health: Looks at the store; None where there is none to look at.
             base_url: Where this service is reached, without a slash at its end.
             platform_auth: Whether the platform's authentication is on.

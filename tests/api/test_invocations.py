@@ -570,3 +570,16 @@ def test_a_body_that_is_not_kept_is_not_quoted_either(tmp_path: Path, target: Ta
 
     assert answered.json["reason"]["code"] == "responseNotJson"
     assert "private" not in answered.body.decode()
+
+
+def test_a_secret_among_the_valid_status_codes_is_masked(client: Client, target: Target) -> None:
+    target.reply = lambda _: Reply(status=500)
+
+    answered = client.step(
+        method="GET",
+        validStatusCodes="$(codes)",
+        variables={"codes": {"value": "201,299", "isSecret": True}},
+    )
+
+    assert answered.json["reason"]["code"] == "statusCode"
+    assert "201,299" not in answered.body.decode()
