@@ -20,6 +20,7 @@
     │  └─ ConnectionUnavailableError   one connection is faulty
     └─ DependencyError                 trying again may help
        ├─ StoreUnavailableError        the store cannot be used
+       ├─ EntityConflictError          a conditional write found another state than it named
        ├─ BusyError                    the limit of this process is reached
        └─ SendError                    the exchange with the target did not come to an end
 
@@ -242,6 +243,18 @@ class StoreUnavailableError(DependencyError):
         """Keep the setting's name, and the kind of failure; never where the store is."""
         super().__init__(f"The store that the setting {setting} names cannot be used ({cause}).")
         self.setting = setting
+
+
+class EntityConflictError(DependencyError):
+    """A conditional write found another state than the one it named; nothing was changed.
+
+    Whoever wrote reads again and decides anew. It reaches a caller only where that went on for
+    too long.
+    """
+
+    def __init__(self) -> None:
+        """Say it; which row it was is nobody's business."""
+        super().__init__("The state was changed by others again and again; try again shortly.")
 
 
 class BusyError(DependencyError):

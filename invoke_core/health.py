@@ -10,7 +10,7 @@ from invoke_core.errors import StoreUnavailableError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from invoke_core.ports import Store
+    from invoke_core.ports import EntityStore
 
 CHECK_INTERVAL_S: Final = 10.0
 
@@ -21,7 +21,7 @@ class StoreHealth:
     Source: HTTP contract, section 5 (``GET /api/health``: checked at most every 10 s).
     """
 
-    def __init__(self, store: Store, *, monotonic_s: Callable[[], float]) -> None:
+    def __init__(self, store: EntityStore, *, monotonic_s: Callable[[], float]) -> None:
         """Look at nothing yet.
 
         Args:

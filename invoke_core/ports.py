@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Container, Sequence
     from contextlib import AbstractContextManager
 
     from invoke_core.model import Answer, Connection, OutgoingRequest
@@ -85,8 +86,128 @@ class Sender(Protocol):
         ...
 
 
-class Store(Protocol):
-    """Keeps the state of invocations."""
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """One row of the store.
+
+    Attributes:
+        row_key: Its key within its partition.
+        value: What it holds.
+        etag: Names this state of it; any write gives it another.
+    """
+
+    row_key: str
+    value: bytes = field(repr=False)
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Insert:
+    """A row that must not be there yet."""
+
+    row_key: str
+    value: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Replace:
+    """A row that must be there in the state its ETag names."""
+
+    row_key: str
+    value: bytes = field(repr=False)
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """A row that is written whether it is there or not."""
+
+    row_key: str
+    value: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """A row that is gone afterwards, whether it was there or not."""
+
+    row_key: str
+
+
+Change = Insert | Replace | Put | Remove
+
+MOST_CHANGES: Final = 100
+"""Changes in one write (Azure Tables: operations in one entity group transaction)."""
+
+LONGEST_VALUE_BYTES: Final = 512 * 1024
+"""Longest value of one entity; half of what Azure Tables takes, for its encodings."""
+
+LONGEST_WRITE_BYTES: Final = 2 * 1024 * 1024
+"""All values of one write together; half of what Azure Tables takes, likewise."""
+
+
+class EntityStore(Protocol):
+    """Durable rows in partitions, with the guarantees of Azure Table Storage.
+
+    Keys consist of ASCII letters, digits, ``.``, ``-`` and ``_``, at most 200 of them, and are
+    ordered by their bytes. Every method raises ``StoreUnavailableError`` where the store cannot
+    be reached or does not answer within some seconds; a write may then have taken place.
+    """
+
+    def read(
+        self, partition_key: str, *, first: str, before: str, most: int | None = None
+    ) -> list[Entity]:
+        """Return the rows of a partition in a range of row keys, in order.
+
+        Args:
+            partition_key: The partition.
+            first: The lowest row key wanted.
+            before: The row key before which the range ends.
+            most: How many at most; None for all.
+        """
+        ...
+
+    def row_keys(self, partition_key: str, *, most: int) -> list[str]:
+        """Return the first row keys of a partition, without the values."""
+        ...
+
+    def scan(
+        self,
+        *,
+        first_partition: str,
+        before_partition: str,
+        after: tuple[str, str] | None = None,
+        most: int,
+    ) -> list[tuple[str, Entity]]:
+        """Return rows of neighbouring partitions, ordered by partition key, then row key.
+
+        Args:
+            first_partition: The lowest partition key wanted.
+            before_partition: The partition key before which the range ends.
+            after: Partition and row key after which to go on; None for the beginning.
+            most: How many at most.
+
+        Returns:
+            Each row with its partition key; fewer than ``most`` only where there are no more.
+        """
+        ...
+
+    def write(self, partition_key: str, changes: Sequence[Change]) -> list[str]:
+        """Apply changes to rows of one partition: all of them, or none.
+
+        Args:
+            partition_key: The partition.
+            changes: 1 to ``MOST_CHANGES`` of them, each row once, within ``LONGEST_VALUE_BYTES``
+                a value and ``LONGEST_WRITE_BYTES`` together.
+
+        Returns:
+            The new ETag of each row, in order; empty for a removed one.
+
+        Raises:
+            EntityConflictError: An ``Insert`` found its row, or a ``Replace`` did not find it in
+                the state it names; nothing was changed. A write that took place, and whose answer
+                was lost on the way, does not raise this when it is sent again underneath.
+        """
+        ...
 
     def check(self) -> None:
         """See whether the store can be used.
