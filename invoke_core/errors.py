@@ -15,6 +15,10 @@
     │     ├─ ExpressionSyntaxError     it does not parse
     │     └─ ExpressionValueError      it parses, and cannot be evaluated on this answer
     │        └─ AnswerNotJsonError     it reads the body, and the body is not JSON
+    ├─ InvocationStateError            the invocation is not what was expected
+    │  ├─ InvocationNotFoundError      there is none of this id
+    │  ├─ InvocationEndedError         it has ended otherwise
+    │  └─ IdempotencyConflictError     the key stands for another task
     ├─ ConfigurationError              the administrator can mend it
     │  ├─ SettingsError                names of the faulty settings
     │  └─ ConnectionUnavailableError   one connection is faulty
@@ -194,6 +198,33 @@ class AnswerNotJsonError(ExpressionValueError):
     """A criteria reads ``root``, and the target's answer is not JSON."""
 
 
+class InvocationStateError(InvokeError):
+    """An invocation is not in the state the call expects."""
+
+
+class InvocationNotFoundError(InvocationStateError):
+    """There is no invocation of this id."""
+
+    def __init__(self) -> None:
+        """Say it; the id stands in the address."""
+        super().__init__("There is no invocation of this id; ended ones are kept for some days.")
+
+
+class InvocationEndedError(InvocationStateError):
+    """The invocation has ended, and otherwise than the call wants."""
+
+
+class IdempotencyConflictError(InvocationStateError):
+    """An Idempotency-Key was used before, for another task."""
+
+    def __init__(self) -> None:
+        """Say what to do."""
+        super().__init__(
+            "This Idempotency-Key was used for another task; send a new key with a new task, "
+            "and the same key only with the very same step and variables."
+        )
+
+
 class ConfigurationError(InvokeError):
     """The service is set up wrongly; no caller can mend it."""
 
@@ -237,7 +268,10 @@ class StoreUnavailableError(DependencyError):
 
     Attributes:
         setting: The setting that names it.
+        retry_after_s: Whole seconds after which a new try makes sense.
     """
+
+    retry_after_s = 5
 
     def __init__(self, setting: str, cause: str) -> None:
         """Keep the setting's name, and the kind of failure; never where the store is."""
@@ -250,7 +284,12 @@ class EntityConflictError(DependencyError):
 
     Whoever wrote reads again and decides anew. It reaches a caller only where that went on for
     too long.
+
+    Attributes:
+        retry_after_s: Whole seconds after which a new try makes sense.
     """
+
+    retry_after_s = 1
 
     def __init__(self) -> None:
         """Say it; which row it was is nobody's business."""

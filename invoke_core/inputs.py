@@ -66,6 +66,8 @@ class Task:
         inputs: Texts of the inputs by every name they have, for ``taskInputs[…]``.
         secrets: Values of secret variables.
         warnings: Remarks for the author.
+        asked: What was asked, before macros were expanded, in one form however it was written;
+            two tasks that say the same have the same.
     """
 
     display_name: str
@@ -82,6 +84,7 @@ class Task:
     inputs: dict[str, str] = field(repr=False)
     secrets: tuple[str, ...] = field(repr=False)
     warnings: tuple[str, ...]
+    asked: str = field(repr=False)
 
 
 def read_task(
@@ -89,6 +92,7 @@ def read_task(
     *,
     connections: ConnectionBook,
     correlation: Correlation,
+    token: str,
     also: tuple[Fault, ...] = (),
 ) -> Task:
     """Read the one task in a document.
@@ -97,6 +101,7 @@ def read_task(
         document: A step, a list of one step, or an object with ``steps`` and ``variables``.
         connections: The service connections there are.
         correlation: The identifiers of the invocation to come, for the predefined variables.
+        token: The AuthToken, which only a task in Callback mode gets to see.
         also: Faults found elsewhere in the same request, reported together with these.
 
     Returns:
@@ -108,7 +113,7 @@ def read_task(
     faults = FaultList()
     faults.faults.extend(also)
     step = read_step(document, faults)
-    reader = _Reader(step, faults, connections, correlation)
+    reader = _Reader(step, faults, connections, correlation, token)
     task = reader.task()
     if faults.faults or task is None:
         raise InvalidInputError(faults.faults, secrets=reader.secrets)
@@ -119,16 +124,25 @@ class _Reader:
     """Reads the inputs of one step, noting faults and warnings as it goes."""
 
     def __init__(
-        self, step: Step, faults: FaultList, connections: ConnectionBook, correlation: Correlation
+        self,
+        step: Step,
+        faults: FaultList,
+        connections: ConnectionBook,
+        correlation: Correlation,
+        token: str,
     ) -> None:
         self.secrets = tuple(v.value for v in step.variables.values() if v.is_secret)
         self._step = step
         self._faults = faults
         self._connections = connections
-        self._values = macro_values(step.variables, _predefined(correlation))
-        self._masker = Masker(self.secrets)
         self._warnings: list[str] = []
         self._texts: dict[str, str] = {}
+        # Whether a macro stands for the AuthToken depends on an input that may have macros itself.
+        self._values = macro_values(step.variables, _predefined(correlation, ""))
+        self._event = self._completion_event()
+        shown_token = token if self._event is CompletionEvent.CALLBACK else ""
+        self._values["system.accesstoken"] = shown_token
+        self._masker = Masker((*self.secrets, shown_token))
 
     def task(self) -> Task | None:
         """Return the task, or None where faults left it without a method or connection."""
@@ -137,7 +151,6 @@ class _Reader:
         headers = self._headers(connection)
         body = self._body(method)
         url_suffix = self._text("urlSuffix", "")
-        self._completion_event()
         criteria = self._criteria()
         valid_status = self._valid_status()
         if connection is None or method is None or valid_status is None:
@@ -151,7 +164,7 @@ class _Reader:
             url_suffix=url_suffix,
             criteria=criteria,
             valid_status=valid_status,
-            completion_event=CompletionEvent.API_RESPONSE,
+            completion_event=self._event,
             timeout_s=60 * (self._step.timeout_minutes or DEFAULT_TIMEOUT_MINUTES),
             variables={v.name: v.value for v in self._step.variables.values()},
             inputs={
@@ -161,6 +174,7 @@ class _Reader:
             },
             secrets=self.secrets,
             warnings=tuple(dict.fromkeys(self._warnings)),
+            asked=_asked(self._step),
         )
 
     def _expand(self, text: str, name: str) -> str:
@@ -267,25 +281,20 @@ class _Reader:
             return None
         return without_lone_surrogates(text).encode()
 
-    def _completion_event(self) -> None:
+    def _completion_event(self) -> CompletionEvent:
         text = self._text("waitForCompletion", "false", blank_is_absent=True)
-        before = len(self._faults.faults)
         where = self._step.inputs.get("waitForCompletion", Given(None, "")).pointer
         waits = read_boolean(text, where, self._faults)
-        if not waits or len(self._faults.faults) > before:
-            return
-        self._fault(
-            "waitForCompletion", "'waitForCompletion: true' (Callback mode) is not built yet."
-        )
-        if self._text("successCriteria", "").strip():
+        return CompletionEvent.CALLBACK if waits else CompletionEvent.API_RESPONSE
+
+    def _criteria(self) -> Criteria | None:
+        text = self._text("successCriteria", "")
+        if text.strip() and self._event is CompletionEvent.CALLBACK:
             self._fault(
                 "successCriteria",
                 "'successCriteria' goes with 'waitForCompletion: false'; "
                 "a callback's result is never compared with it.",
             )
-
-    def _criteria(self) -> Criteria | None:
-        text = self._text("successCriteria", "")
         try:
             return compile_criteria(text)
         except ExpressionSyntaxError as error:
@@ -306,7 +315,22 @@ class _Reader:
             return None
 
 
-def _predefined(correlation: Correlation) -> dict[str, str]:
+def _asked(step: Step) -> str:
+    """Return a step in one form, however it was written."""
+    inputs = {
+        name: typed(given.value)
+        if isinstance(given.value, (dict, list))
+        else scalar_text(given.value)
+        for name, given in sorted(step.inputs.items())
+    }
+    variables = {
+        name: [variable.value, variable.is_secret]
+        for name, variable in sorted(step.variables.items())
+    }
+    return dump_json([inputs, variables, step.display_name, str(step.timeout_minutes)])
+
+
+def _predefined(correlation: Correlation, token: str) -> dict[str, str]:
     return {
         "system.CollectionUri": correlation.plan_url,
         "system.TeamProjectId": correlation.project_id,
@@ -315,6 +339,5 @@ def _predefined(correlation: Correlation) -> dict[str, str]:
         "system.JobId": correlation.job_id,
         "system.TimelineId": correlation.timeline_id,
         "system.TaskInstanceId": correlation.task_instance_id,
-        # No token exists in ApiResponse mode: nobody is to call back.
-        "system.AccessToken": "",
+        "system.AccessToken": token,
     }

@@ -110,6 +110,10 @@ class ReasonCode(StrEnum):
     ADDRESS_REFUSED = "addressRefused"
     TOO_MANY_REDIRECTS = "tooManyRedirects"
     REDIRECT_REFUSED = "redirectRefused"
+    CALLBACK_FAILED = "callbackFailed"
+    CALLBACK_TIMED_OUT = "callbackTimedOut"
+    CANCELED = "canceled"
+    INTERRUPTED = "interrupted"
 
 
 class IssueType(StrEnum):

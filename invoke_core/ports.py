@@ -14,10 +14,16 @@ if TYPE_CHECKING:
     from invoke_core.model import Answer, Connection, OutgoingRequest
 
 Clock = Callable[[], datetime]
-"""Returns the time now: aware, UTC."""
+"""Returns the time now: aware, UTC, whole milliseconds, since that is what is stored of it."""
 
 NewId = Callable[[], str]
 """Returns a fresh random GUID, lower-case."""
+
+NewToken = Callable[[], str]
+"""Returns a fresh AuthToken: 256 random bits in the URL-safe Base64 alphabet, without padding."""
+
+Pause = Callable[[int], None]
+"""Waits a moment of random length before the n-th further try, longer with each."""
 
 JudgeUrl = Callable[[str], None]
 """Raises ``PolicyError`` where a URL leaves what a connection grants."""
@@ -143,6 +149,18 @@ LONGEST_VALUE_BYTES: Final = 512 * 1024
 
 LONGEST_WRITE_BYTES: Final = 2 * 1024 * 1024
 """All values of one write together; half of what Azure Tables takes, likewise."""
+
+
+class Seal(Protocol):
+    """Keeps texts at rest so that only who shows an AuthToken can have them read."""
+
+    def seal(self, texts: Sequence[str], *, token: str) -> str:
+        """Return the texts sealed with a token, as ASCII text."""
+        ...
+
+    def unseal(self, sealed: str, *, token: str) -> tuple[str, ...]:
+        """Return the texts that were sealed with this very token; none for an empty text."""
+        ...
 
 
 class EntityStore(Protocol):

@@ -51,6 +51,11 @@ PROBLEM_TYPES: Final[dict[type[errors.InvokeError], ProblemType]] = {
     errors.PolicyError: ProblemType(
         403, "connectionPolicy", "The service connection does not grant this"
     ),
+    errors.InvocationNotFoundError: ProblemType(404, "notFound", "There is no such invocation"),
+    errors.InvocationEndedError: ProblemType(409, "alreadyEnded", "The invocation has ended"),
+    errors.IdempotencyConflictError: ProblemType(
+        409, "idempotencyConflict", "The Idempotency-Key stands for another task"
+    ),
     errors.ConnectionUnavailableError: ProblemType(
         503, "connectionUnavailable", "The service connection is faulty"
     ),
@@ -58,6 +63,9 @@ PROBLEM_TYPES: Final[dict[type[errors.InvokeError], ProblemType]] = {
         503, "misconfigured", "The service is not set up correctly"
     ),
     errors.StoreUnavailableError: ProblemType(503, "storeUnavailable", "The store cannot be used"),
+    errors.EntityConflictError: ProblemType(
+        503, "contended", "The state was changed by others again and again"
+    ),
     errors.BusyError: ProblemType(429, "tooManyRequests", "The service is busy"),
     errors.DependencyError: ProblemType(
         502, "dependencyFailed", "Something the service needs did not answer"
@@ -107,7 +115,9 @@ def problem_of(error: errors.InvokeError, *, instance: str) -> Problem:
         faults, masker = error.faults, Masker(error.secrets)
     if isinstance(error, errors.SettingsError):
         faults = error.faults
-    if isinstance(error, errors.BusyError):
+    if isinstance(
+        error, (errors.BusyError, errors.StoreUnavailableError, errors.EntityConflictError)
+    ):
         headers["Retry-After"] = str(error.retry_after_s)
     shown: list[JsonValue] = [
         {"pointer": _shown_pointer(fault.pointer, masker), "detail": masker.show(fault.detail)}

@@ -1,312 +1,251 @@
-"""The use cases: what the service does, with the outside world behind ports."""
+"""The use cases of our own routes: run a task, read, hold, cancel and list invocations."""
 
 from __future__ import annotations
 
 import logging
-import re
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from functools import lru_cache
 from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, Final
 
-from invoke_core.answers import AnswerReading
-from invoke_core.errors import BusyError, ConnectionUnavailableError, Fault, SendError
-from invoke_core.headers import credential_texts, with_credential
-from invoke_core.inputs import read_task
-from invoke_core.model import (
-    Correlation,
-    Effect,
-    Invocation,
-    Issue,
-    IssueType,
-    OutgoingRequest,
-    Reason,
-    ReasonCode,
-    RequestView,
-    Result,
-    State,
+from invoke_core.errors import (
+    BusyError,
+    EntityConflictError,
+    InvocationEndedError,
+    InvocationNotFoundError,
+    StoreUnavailableError,
 )
-from invoke_core.targets import full_url, judge_grant, judge_url
-from invoke_core.variables import Masker
-from invoke_core.verdict import Verdict, judge
+from invoke_core.journal import LogEntry
+from invoke_core.lifecycle import Canceled, Seen, advance, end_of, over_at, shown
+from invoke_core.log import change_lines, opening_lines
+from invoke_core.model import Issue, IssueType, Result, State
+from invoke_core.transitions import log_end
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import datetime
 
-    from invoke_core.documents import JsonValue
-    from invoke_core.inputs import Task
-    from invoke_core.model import Answer, Auth, Connection, ConnectionBook, ResponseView
-    from invoke_core.ports import Clock, NewId, Sender
+    from invoke_core.claims import Claims
+    from invoke_core.drafts import Call, Draft, Drafts
+    from invoke_core.errors import DependencyError, InvocationStateError
+    from invoke_core.journal import Journal, Loaded
+    from invoke_core.listing import Listing, Page
+    from invoke_core.model import Invocation
+    from invoke_core.ports import Clock
+    from invoke_core.sending import Sending
+    from invoke_core.transitions import Transitions
+    from invoke_core.wakeups import Wakeups
 
-PROJECT_ID: Final = "6c1b4e0a-52d7-4c39-9a57-0d1f6a3b8e21"
-"""The one project of this service; clients of the Azure-Pipelines protocol need some GUID."""
+LONGEST_WAIT_S: Final = 100
+"""A reply is held no longer, whatever ``Prefer: wait`` asks for."""
 
-HUB_NAME: Final = "build"
+POLL_S: Final = 2.0
+"""How often a held reply looks at the store for what other processes did."""
 
 _RETRY_AFTER_S: Final = 2
-_TRACE_PARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-_TRACE_STATE: Final = re.compile(r"[\x20-\x7e]{1,512}")
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What one process grants.
+class View:
+    """An invocation as a caller sees it.
 
     Attributes:
-        exchange_timeout_s: Seconds for one exchange with a target.
-        body_bytes: Longest body of an answer, content encodings undone.
-        concurrent: Invocations that may run at once.
+        invocation: The invocation; masked.
+        variables: What its external service set; secret ones are left out.
+        is_replay: Whether an earlier call with the same idempotency key made it.
     """
 
-    exchange_timeout_s: float
-    body_bytes: int
-    concurrent: int
+    invocation: Invocation
+    variables: Mapping[str, str] = field(default_factory=dict)
+    is_replay: bool = False
+
+
+class Places:
+    """The places for calls that run or are held in this process."""
+
+    def __init__(self, count: int) -> None:
+        """Offer some places."""
+        self._free = BoundedSemaphore(count)
+
+    @contextmanager
+    def one(self) -> Iterator[bool]:
+        """Hold a place, and tell whether there was one."""
+        held = self._free.acquire(blocking=False)
+        try:
+            yield held
+        finally:
+            if held:
+                self._free.release()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
-    """One call to run a task.
-
-    Attributes:
-        document: The body, parsed.
-        caller: Who calls (contract, section 5).
-        faults: Faults found outside the body, to be reported together with those inside.
-        trace: ``traceparent`` and ``tracestate`` as received.
-    """
-
-    document: JsonValue
-    caller: str
-    faults: tuple[Fault, ...] = ()
-    trace: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Outcome:
-    """What came of an exchange."""
-
-    verdict: Verdict
-    response: ResponseView | None = None
-
-
 class InvokeService:
-    """Runs tasks."""
+    """Runs tasks, and tells what became of them."""
 
-    def __init__(
-        self,
-        *,
-        sender: Sender,
-        connections: ConnectionBook,
-        now: Clock,
-        new_id: NewId,
-        limits: Limits,
-        public_base_url: str,
-    ) -> None:
-        """Keep the parts; nothing is done before the first call."""
-        self._sender = sender
-        self._connections = connections
-        self._now = now
-        self._new_id = new_id
-        self._limits = limits
-        self._plan_url = f"{public_base_url}/azdo/default/"
-        self._running = BoundedSemaphore(limits.concurrent)
+    sending: Sending
+    drafts: Drafts
+    claims: Claims
+    journal: Journal
+    transitions: Transitions
+    listing: Listing
+    wakeups: Wakeups
+    places: Places
+    now: Clock
 
-    def run(self, call: Call) -> Invocation:
-        """Run one task to its end.
+    def run(self, call: Call) -> View:
+        """Run one task: to its end, or until it waits for its callback.
 
         Args:
             call: The document with the task, and who sent it.
 
         Returns:
-            The invocation, completed; whatever the target did is in it.
+            The invocation; whatever the target did is in it.
 
         Raises:
             InvalidInputError: The document has faults; nothing was sent.
             ConnectionUnavailableError: The connection's definition is faulty; nothing was sent.
             PolicyError: The connection does not grant this; nothing was sent.
+            IdempotencyConflictError: The key stands for another task; nothing was sent.
             BusyError: This process runs as much as it may; nothing was sent.
+            StoreUnavailableError: What has to be stored first could not be; nothing was sent.
         """
-        created_at = self._now()
-        correlation = self._new_correlation()
-        task = read_task(
-            call.document,
-            connections=self._connections,
-            correlation=correlation,
-            also=call.faults,
-        )
-        connection = self._connection(task.connection)
-        url = self._granted_url(task, connection, call.caller)
-        credential = _credential_masker(connection.auth)
-        masker = credential.also(task.secrets)
-        headers, warning = with_credential(_with_trace(task.headers, call.trace), connection.auth)
-        request = OutgoingRequest(method=task.method, url=url, headers=headers, body=task.body)
-        with self._slot():
-            started_at = self._now()
-            outcome = self._exchange(request, task, connection, masker)
-            finished_at = self._now()
-        warnings = [*task.warnings, *([warning] if warning else []), *_tls_warnings(connection)]
-        invocation = Invocation(
-            id=correlation.plan_id,
-            display_name=masker.show(task.display_name),
-            connection=connection.name,
-            caller=call.caller,
-            state=State.COMPLETED,
-            result=outcome.verdict.result,
-            reason=outcome.verdict.reason,
-            completion_event=task.completion_event,
-            request=RequestView(
-                method=request.method,
-                url=masker.show_url(self._sender.prepared_url(url)),
-                headers={
-                    masker.show(name): masker.show_header(name, value) for name, value in headers
-                },
-            ),
-            response=outcome.response,
-            criteria=outcome.verdict.criteria,
-            attempts=1,
-            created_at=created_at,
-            started_at=started_at,
-            finished_at=finished_at,
-            deadline=_deadline(created_at, task.timeout_s),
-            correlation=correlation,
-            issues=_issues(outcome.verdict, [masker.show(text) for text in warnings]),
-        )
-        _log_end(invocation)
-        return invocation
+        arrived_at = self.now()
+        draft = self.drafts.draft(call, arrived_at)
+        with self.places.one() as granted:
+            if not granted or self.sending.is_spent():
+                raise BusyError(
+                    "As many invocations run here as may; try again shortly.",
+                    retry_after_s=_RETRY_AFTER_S,
+                )
+            view = self._run(call, draft)
+            if call.wait_s is None or view.invocation.state is State.COMPLETED:
+                return view
+            until = arrived_at + timedelta(seconds=min(call.wait_s, LONGEST_WAIT_S))
+            return replace(self._held(view.invocation.id, until), is_replay=view.is_replay)
 
-    def _new_correlation(self) -> Correlation:
-        return Correlation(
-            plan_url=self._plan_url,
-            project_id=PROJECT_ID,
-            hub_name=HUB_NAME,
-            plan_id=self._new_id(),
-            job_id=self._new_id(),
-            timeline_id=self._new_id(),
-            task_instance_id=self._new_id(),
-        )
+    def read(self, invocation_id: str, *, wait_s: float | None = None) -> tuple[View, bool]:
+        """Return an invocation, true as of now.
 
-    def _connection(self, name: str) -> Connection:
-        known = self._connections.find(name)
-        if known is None or known.connection is None:
-            raise ConnectionUnavailableError(name)
-        return known.connection
+        Args:
+            invocation_id: Its id.
+            wait_s: Seconds the reply may be held until it ends; None for none.
 
-    def _granted_url(self, task: Task, connection: Connection, caller: str) -> str:
-        """Return the URL to reach, judged as concatenated and as it would be sent."""
-        allow = connection.allow
-        judge_grant(allow, method=task.method, caller=caller, connection=connection.name)
-        url = full_url(connection, task.url_suffix)
-        judge_url(url, base=connection.url, allow=allow)
-        self._judge_prepared(self._sender.prepared_url(url), connection)
-        return url
-
-    def _judge_prepared(self, url: str, connection: Connection) -> None:
-        base = self._sender.prepared_url(connection.url)
-        judge_url(url, base=base, allow=connection.allow)
-
-    @contextmanager
-    def _slot(self) -> Iterator[None]:
-        """Hold one of the places for running invocations.
+        Returns:
+            The invocation, and whether the wait was granted. It is not where as many calls run or
+            are held here as may: status is never refused for that.
 
         Raises:
-            BusyError: There is none left.
+            InvocationNotFoundError: There is none of this id.
+            StoreUnavailableError: The store did not answer.
         """
-        if self._sender.spent() or not self._running.acquire(blocking=False):
-            raise BusyError(
-                "As many invocations run here as may; try again shortly.",
-                retry_after_s=_RETRY_AFTER_S,
-            )
+        arrived_at = self.now()
+        if wait_s is None:
+            return self._view(self._seen(invocation_id)), False
+        with self.places.one() as granted:
+            wait = timedelta(seconds=min(wait_s, LONGEST_WAIT_S) if granted else 0)
+            return self._held(invocation_id, arrived_at + wait), granted
+
+    def cancel(self, invocation_id: str) -> View:
+        """End an invocation as canceled.
+
+        Returns:
+            The invocation, canceled now or before.
+
+        Raises:
+            InvocationNotFoundError: There is none of this id.
+            InvocationEndedError: It has ended otherwise.
+            StoreUnavailableError: The store did not answer.
+        """
+        loaded = self.transitions.apply(invocation_id, Canceled())
+        if loaded.record.invocation.result is not Result.CANCELED:
+            raise InvocationEndedError(end_of(loaded.record))
+        return self._view(loaded)
+
+    def log(self, invocation_id: str, *, after: int) -> Iterator[LogEntry]:
+        """Return what arrived at the log of an invocation.
+
+        Args:
+            invocation_id: Its id.
+            after: The number of the entry after which to go on; 0 for the beginning.
+
+        Raises:
+            InvocationNotFoundError: There is none of this id.
+            StoreUnavailableError: The store did not answer; also while iterating.
+        """
+        self._seen(invocation_id)
+        return self.journal.entries(invocation_id, after=after)
+
+    def list(self, *, state: State | None, after: tuple[str, str] | None, most: int) -> Page:
+        """Return invocations, newest first; see ``Listing.page``."""
+        return self.listing.page(state=state, after=after, most=most)
+
+    def _run(self, call: Call, draft: Draft) -> View:
+        """Run a draft, stored before where somebody may ask for it."""
+        if call.idempotency_key:
+            begun = self.claims.begin(call, draft, self._store)
+            if begun.draft is None:
+                return replace(self._view(begun.loaded), is_replay=True)
+            return self._run_stored(begun.draft, begun.loaded)
+        if draft.waits or call.wait_s is not None:
+            return self._run_stored(draft, self._store(draft))
+        return self._run_unstored(draft)
+
+    def _store(self, draft: Draft) -> Loaded:
+        opening = opening_lines(draft.record, body=draft.prepared.request.body)
+        return self.journal.add(draft.record, [LogEntry(text=opening)])
+
+    def _run_stored(self, draft: Draft, loaded: Loaded) -> View:
+        sent = self.sending.send(draft.prepared)
         try:
-            yield
-        finally:
-            self._running.release()
-
-    def _exchange(
-        self, request: OutgoingRequest, task: Task, connection: Connection, masker: Masker
-    ) -> _Outcome:
-        try:
-            with self._sender.send(
-                request,
-                connection=connection,
-                judge=lambda url: self._judge_prepared(url, connection),
-                answers=task.valid_status,
-                timeout_s=min(self._limits.exchange_timeout_s, task.timeout_s),
-                limit_bytes=self._limits.body_bytes,
-            ) as answer:
-                return _judged(answer, task, connection, masker)
-        except SendError as error:
-            reason = Reason(
-                ReasonCode(error.code), masker.show(error.message), Effect(error.effect)
+            loaded = self.transitions.apply(
+                loaded.plan_id, sent.outcome, loaded=loaded, body_bytes=sent.body_bytes
             )
-            return _Outcome(verdict=Verdict(result=Result.FAILED, reason=reason))
+            return self._view(loaded)
+        except (StoreUnavailableError, EntityConflictError, InvocationNotFoundError) as error:
+            record = advance(draft.record, sent.outcome, self.now())
+            return View(invocation=_not_stored(record.invocation, error))
+
+    def _run_unstored(self, draft: Draft) -> View:
+        """Run a task nobody can ask for before its end, and store it once."""
+        sent = self.sending.send(draft.prepared)
+        now = self.now()
+        record = advance(draft.record, sent.outcome, now)
+        lines = change_lines(draft.record, record, now=now, body_bytes=sent.body_bytes)
+        opening = opening_lines(draft.record, body=draft.prepared.request.body)
+        log_end(record.invocation)
+        try:
+            self.journal.add(record, [LogEntry(text=f"{opening}\n{lines}")])
+        except (StoreUnavailableError, EntityConflictError) as error:
+            return View(invocation=_not_stored(record.invocation, error))
+        return View(invocation=record.invocation)
+
+    def _seen(self, invocation_id: str) -> Loaded:
+        return self.transitions.apply(invocation_id, Seen())
+
+    def _view(self, loaded: Loaded) -> View:
+        variables = self.journal.variables(loaded.plan_id) if loaded.head.variables else {}
+        return View(invocation=shown(loaded.record, self.now()), variables=variables)
+
+    def _held(self, invocation_id: str, until: datetime) -> View:
+        """Return an invocation at its end, or at a time, whichever is first."""
+        with self.wakeups.waiting(invocation_id) as waiting:
+            while True:
+                loaded = self._seen(invocation_id)
+                now = self.now()
+                if loaded.record.is_final or now >= until:
+                    return self._view(loaded)
+                next_look = min(until, over_at(loaded.record), now + timedelta(seconds=POLL_S))
+                # Instants are whole milliseconds; one more, and this one has certainly passed.
+                waiting.wait(max(0.0, (next_look - now).total_seconds()) + 0.001)
 
 
-@lru_cache(maxsize=256)
-def _credential_masker(auth: Auth) -> Masker:
-    """Return what masks a credential; making it costs more than using it."""
-    return Masker(credential_texts(auth))
-
-
-def _judged(answer: Answer, task: Task, connection: Connection, masker: Masker) -> _Outcome:
-    """Judge an answer and keep what may be shown of it; the answer itself is let go after."""
-    reading = AnswerReading(
-        answer,
-        credential=_credential_masker(connection.auth),
-        store_body=connection.store_body,
-    )
-    verdict = judge(
-        reading,
-        valid=task.valid_status,
-        criteria=task.criteria,
-        variables=task.variables,
-        task_inputs=task.inputs,
-        mask=masker.show,
-    )
-    response = reading.view(masker)
-    return _Outcome(verdict=verdict, response=response)
-
-
-def _with_trace(
-    headers: tuple[tuple[str, str], ...], trace: Mapping[str, str]
-) -> tuple[tuple[str, str], ...]:
-    """Carry a well-formed trace context on, unless the caller set one for the target."""
-    parent = trace.get("traceparent", "")
-    names = {name.lower() for name, _ in headers}
-    if "traceparent" in names or not _TRACE_PARENT.fullmatch(parent):
-        return headers
-    state = trace.get("tracestate", "")
-    carried = [("traceparent", parent)]
-    if "tracestate" not in names and _TRACE_STATE.fullmatch(state):
-        carried.append(("tracestate", state))
-    return (*headers, *carried)
-
-
-def _tls_warnings(connection: Connection) -> list[str]:
-    if connection.tls.verify:
-        return []
-    return [f"The connection '{connection.name}' does not check its target's certificate."]
-
-
-def _issues(verdict: Verdict, warnings: list[str]) -> tuple[Issue, ...]:
-    errors = [] if verdict.reason is None else [Issue(IssueType.ERROR, verdict.reason.message)]
-    return (*errors, *(Issue(IssueType.WARNING, text) for text in warnings))
-
-
-def _deadline(created_at: datetime, timeout_s: float) -> datetime:
-    return created_at + timedelta(seconds=timeout_s)
-
-
-def _log_end(invocation: Invocation) -> None:
-    """Write one line, with nothing in it that a caller or a target chose."""
-    _log.info(
-        "invocation %s: %s on %s, %s%s",
-        invocation.id,
-        invocation.request.method if invocation.request else "-",
-        invocation.connection,
-        invocation.result,
-        f" ({invocation.reason.code})" if invocation.reason else "",
-    )
+def _not_stored(
+    invocation: Invocation, error: DependencyError | InvocationStateError
+) -> Invocation:
+    """Add that an outcome is not stored; the outcome itself stands (contract, section 4)."""
+    _log.error("invocation %s: its outcome is not stored: %s", invocation.id, error.message)
+    text = f"The outcome is as told here, but it is not stored: {error.message}"
+    return replace(invocation, issues=(*invocation.issues, Issue(IssueType.WARNING, text)))

@@ -1,0 +1,131 @@
+"""Idempotency keys: one key, caller, connection and content make one invocation.
+
+Source: HTTP contract, section 2 (``Idempotency-Key``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from invoke_core.errors import (
+    EntityConflictError,
+    IdempotencyConflictError,
+    InvocationNotFoundError,
+)
+from invoke_core.journal import Claim
+from invoke_core.lifecycle import CALLBACKS_AFTER_END, Seen
+from invoke_core.transitions import MOST_TRIES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from invoke_core.drafts import Call, Draft, Drafts
+    from invoke_core.journal import Journal, Loaded
+    from invoke_core.ports import Clock, Pause
+    from invoke_core.transitions import Transitions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claims:
+    """Finds the invocation a key stands for, or begins it."""
+
+    journal: Journal
+    transitions: Transitions
+    drafts: Drafts
+    now: Clock
+    pause: Pause
+
+    def begin(self, call: Call, draft: Draft, store: Callable[[Draft], Loaded]) -> Begun:
+        """Store the invocation of a call, unless its key stands for one.
+
+        A key is claimed first, and the invocation stored under the id of the claim after. Whoever
+        finds a claim without its invocation stores one under that very id, so that of two that do
+        only one can: a claim never leads to two requests, whichever process dies where.
+
+        Args:
+            call: The call; it has a key.
+            draft: The invocation it asks for.
+            store: Stores a draft; raises ``EntityConflictError`` where the id is taken.
+
+        Returns:
+            The invocation, and whether it is this call's to run.
+
+        Raises:
+            IdempotencyConflictError: The key stands for another task.
+            EntityConflictError: Others wrote again and again; nothing was sent.
+            StoreUnavailableError: The store did not answer; nothing was sent.
+        """
+        content = _content_hash(call, draft.prepared.task.asked)
+        etag = ""
+        for attempt in range(MOST_TRIES):
+            if attempt:
+                self.pause(attempt)
+            invocation = draft.record.invocation
+            wanted = Claim(
+                partition_key=_claim_key(call, invocation.connection),
+                plan_id=invocation.id,
+                created_at=invocation.created_at,
+                content=content,
+                etag=etag,
+            )
+            try:
+                claim = self.journal.claim(wanted)
+                if claim is wanted:
+                    record = replace(draft.record, claim=claim.partition_key)
+                    mine = replace(draft, record=record)
+                    return Begun(loaded=store(mine), draft=mine)
+                standing = self._standing(claim)
+            except EntityConflictError:
+                # Somebody else claimed, took over or began at the same time: look again.
+                etag = ""
+                continue
+            if standing is not None:
+                if not hmac.compare_digest(claim.content, content):
+                    raise IdempotencyConflictError
+                return Begun(loaded=standing, draft=None)
+            etag = claim.etag
+            ended = self.journal.load(claim.plan_id) is not None
+            draft = self.drafts.draft(call, self.now(), plan_id=None if ended else claim.plan_id)
+        raise EntityConflictError
+
+    def _standing(self, claim: Claim) -> Loaded | None:
+        """Return the invocation a claim stands for, or None where it may be taken over."""
+        try:
+            loaded = self.transitions.apply(claim.plan_id, Seen())
+        except InvocationNotFoundError:
+            return None
+        finished_at = loaded.record.invocation.finished_at
+        if finished_at is not None and self.now() >= finished_at + CALLBACKS_AFTER_END:
+            return None
+        return loaded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """An invocation under a key.
+
+    Attributes:
+        loaded: As it is stored.
+        draft: What is to be run; None where an earlier call has run it, or does.
+    """
+
+    loaded: Loaded
+    draft: Draft | None
+
+
+def _claim_key(call: Call, connection: str) -> str:
+    parts = f"{call.caller}\n{connection.lower()}\n{call.idempotency_key}"
+    return f"key-{hashlib.sha256(parts.encode()).hexdigest()}"
+
+
+def _content_hash(call: Call, asked: str) -> str:
+    """Return what tells two tasks apart.
+
+    The content may hold secrets short enough to be guessed; keyed with something that is not
+    stored, its hash is of no use to who reads the store.
+    """
+    key = call.idempotency_key.encode()
+    return hmac.new(key, asked.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()

@@ -1,0 +1,571 @@
+"""Where records live: rows, their keys, and the order in which they are written.
+
+The table of write paths in ``docs/architecture.md`` names each step, what a crash after it leaves
+and what the next reader does about it. Everything is a conditional write on one partition; index
+rows in other partitions are written first when an invocation begins and last when it ends, and
+``service`` repairs them when it reads them.
+
+Source: design, "State".
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from invoke_core.encoding import (
+    decode,
+    decode_record,
+    encode,
+    encode_record,
+    optional_time_form,
+    read_time,
+    time_form,
+    whole_number,
+)
+from invoke_core.errors import EntityConflictError, StoreUnavailableError
+from invoke_core.model import State
+from invoke_core.ports import (
+    LONGEST_VALUE_BYTES,
+    MOST_CHANGES,
+    Insert,
+    Put,
+    Remove,
+    Replace,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from invoke_core.lifecycle import Record
+    from invoke_core.model import Invocation
+    from invoke_core.ports import Change, Entity, EntityStore, NewId
+
+_HEAD: Final = "a.head"
+_RECORD: Final = "a.invocation"
+RECORD_ROWS: Final = "b"
+"""Row keys of timeline records begin so; a record's GUID follows after a dot."""
+
+LOG_ROWS: Final = "d"
+"""Row keys of logs begin so; a log's number follows after a dot."""
+
+_ENTRY: Final = "c"
+_PART: Final = "x"
+_ONLY: Final = "row"
+_PARTS_MARK: Final = b'{"parts":'
+_ENTRIES_AT_ONCE: Final = 100
+_LATEST_MS: Final = 10**13 - 1
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """What a plan's partition counts; every append is a conditional write of it.
+
+    Attributes:
+        entries: Log entries so far; the arrival number of the last one.
+        entry_bytes: Bytes of their texts.
+        changes: Changes of the timeline so far; the ``changeId`` of the last one.
+        logs: Logs created so far; the id of the last one.
+        variables: Variables the external service has set.
+    """
+
+    entries: int = 0
+    entry_bytes: int = 0
+    changes: int = 0
+    logs: int = 0
+    variables: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A record and head as they were read, with what a conditional write needs."""
+
+    record: Record
+    head: Head
+    record_etag: str = field(repr=False)
+    head_etag: str = field(repr=False)
+
+    @property
+    def plan_id(self) -> str:
+        """The partition."""
+        return self.record.invocation.id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogEntry:
+    """Text that arrived at a plan.
+
+    Attributes:
+        text: Lines, as they came but for secrets.
+        log_id: The log it is a page of; None for feed lines and our own.
+        number: Its place in the order of arrival, from 1; 0 while it has none.
+    """
+
+    text: str = field(repr=False)
+    log_id: int | None = None
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What a listing shows of an invocation, as its index row has it.
+
+    Attributes:
+        partition_key: Where the index row is; with ``row_key``, the place to go on after.
+        row_key: Likewise.
+        form: The members of the contract (section 5).
+    """
+
+    partition_key: str
+    row_key: str
+    form: dict[str, Any]
+
+    @property
+    def created_at(self) -> datetime:
+        """When the invocation was created."""
+        return read_time(self.form["createdAt"])
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the row shows the invocation as not ended, so that the record is asked."""
+        return bool(self.form["state"] != State.COMPLETED.value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """An idempotency row.
+
+    Attributes:
+        partition_key: Hash of caller, connection and key.
+        plan_id: The invocation it stands for.
+        created_at: When that was created, or is to be.
+        content: Hash of what was asked.
+        etag: For taking it over; empty where it was just written.
+    """
+
+    partition_key: str
+    plan_id: str
+    created_at: datetime
+    content: str
+    etag: str = ""
+
+
+class Journal:
+    """Writes records down and finds them again."""
+
+    def __init__(self, store: EntityStore, *, new_id: NewId) -> None:
+        """Keep the store; nothing is read yet.
+
+        Args:
+            store: The rows.
+            new_id: Names the parts of long values.
+        """
+        self._store = store
+        self._new_id = new_id
+
+    def add(self, record: Record, entries: Sequence[LogEntry]) -> Loaded:
+        """Write down a new invocation, running or ended.
+
+        Args:
+            record: The record.
+            entries: What its log begins with.
+
+        Returns:
+            What a later write needs.
+
+        Raises:
+            EntityConflictError: There is an invocation of this id.
+            StoreUnavailableError: It may or may not be stored.
+        """
+        plan_id = record.invocation.id
+        summary = _summary_row(record.invocation)
+        self._store.write(_partition("list", record.invocation), [summary])
+        if not record.is_final:
+            self._store.write(_partition("open", record.invocation), [summary])
+        head = _grown(Head(), entries)
+        changes = [
+            Insert(_HEAD, _encode_head(head)),
+            Insert(_RECORD, self._spilled(plan_id, encode_record(record))),
+            *self._entry_rows(plan_id, 0, entries),
+        ]
+        etags = self._store.write(plan_id, changes)
+        return Loaded(record=record, head=head, head_etag=etags[0], record_etag=etags[1])
+
+    def load(self, plan_id: str) -> Loaded | None:
+        """Return an invocation by its id, or None where there is none.
+
+        Raises:
+            StoreUnavailableError: The store did not answer.
+        """
+        rows = {row.row_key: row for row in self._store.read(plan_id, first="a", before="b")}
+        if _RECORD not in rows:
+            return None
+        head, record = rows[_HEAD], rows[_RECORD]
+        return Loaded(
+            record=decode_record(self._whole(plan_id, record.value)),
+            head=_decode_head(head.value),
+            record_etag=record.etag,
+            head_etag=head.etag,
+        )
+
+    def save(self, loaded: Loaded, record: Record, entries: Sequence[LogEntry]) -> Loaded:
+        """Replace a record, unless somebody else has written to its plan since.
+
+        Args:
+            loaded: As it was read.
+            record: What it is to be.
+            entries: What its log gains.
+
+        Returns:
+            What a later write needs.
+
+        Raises:
+            EntityConflictError: Somebody else was first; read again.
+            StoreUnavailableError: It may or may not be stored.
+        """
+        value = self._spilled(loaded.plan_id, encode_record(record))
+        saved = self._commit(
+            replace(loaded, record=record), loaded.head, entries, [(_RECORD, value)]
+        )
+        if record.is_final and not loaded.record.is_final:
+            self.close_index(record)
+        return saved
+
+    def append(
+        self,
+        loaded: Loaded,
+        *,
+        head: Head,
+        entries: Sequence[LogEntry] = (),
+        rows: Sequence[tuple[str, dict[str, Any]]] = (),
+    ) -> Loaded:
+        """Add to a plan, unless somebody else has written to it since.
+
+        All of it becomes visible at once, unless there are more rows than one write takes; then
+        the earlier rows are visible first.
+
+        Args:
+            loaded: As it was read.
+            head: The counts as they are to be; entries are counted here.
+            entries: What the log gains.
+            rows: Rows by key, of timeline records and logs; written whether there or not.
+
+        Returns:
+            What a later write needs.
+
+        Raises:
+            EntityConflictError: Somebody else was first; read again.
+            StoreUnavailableError: It may or may not be stored.
+        """
+        encoded = [(key, self._spilled(loaded.plan_id, encode(row))) for key, row in rows]
+        return self._commit(loaded, head, entries, encoded)
+
+    def rows(self, plan_id: str, first: str, before: str) -> list[tuple[str, dict[str, Any]]]:
+        """Return the rows of a plan in a range of keys, decoded."""
+        return [
+            (row.row_key, decode(self._whole(plan_id, row.value)))
+            for row in self._store.read(plan_id, first=first, before=before)
+        ]
+
+    def entries(self, plan_id: str, *, after: int = 0) -> Iterator[LogEntry]:
+        """Yield the log entries of a plan in order of arrival.
+
+        Args:
+            plan_id: The plan.
+            after: The number after which to go on.
+        """
+        while True:
+            found = self._store.read(
+                plan_id, first=_entry_key(after + 1), before="d", most=_ENTRIES_AT_ONCE
+            )
+            for row in found:
+                after = int(row.row_key.rpartition(".")[2])
+                form = decode(self._whole(plan_id, row.value))
+                log = form["log"]
+                yield LogEntry(
+                    text=form["text"],
+                    log_id=None if log is None else whole_number(log),
+                    number=after,
+                )
+            if len(found) < _ENTRIES_AT_ONCE:
+                return
+
+    def variables(self, plan_id: str) -> dict[str, str]:
+        """Return the variables an external service set, those of later records last.
+
+        Secret ones are not among them: their values are not kept.
+        """
+        variables: dict[str, tuple[str, str]] = {}
+        for _, row in self.rows(plan_id, RECORD_ROWS, f"{RECORD_ROWS}/"):
+            for name, given in (row["record"].get("variables") or {}).items():
+                if not given.get("isSecret"):
+                    variables[name.lower()] = (name, given.get("value") or "")
+        return dict(variables.values())
+
+    def claim(self, wanted: Claim) -> Claim:
+        """Claim an idempotency key, or return the claim there is.
+
+        Args:
+            wanted: The claim; its etag is that of the claim it takes over, if any.
+
+        Returns:
+            ``wanted`` where the key was free, or was taken over; else the claim that stands.
+
+        Raises:
+            EntityConflictError: The claim to be taken over has changed; read again.
+            StoreUnavailableError: The store did not answer.
+        """
+        value = encode(
+            {
+                "planId": wanted.plan_id,
+                "createdAt": time_form(wanted.created_at),
+                "content": wanted.content,
+            }
+        )
+        if wanted.etag:
+            self._store.write(wanted.partition_key, [Replace(_ONLY, value, wanted.etag)])
+            return wanted
+        try:
+            self._store.write(wanted.partition_key, [Insert(_ONLY, value)])
+        except EntityConflictError:
+            standing = self._standing_claim(wanted.partition_key)
+            if standing is None:
+                raise
+            return standing
+        return wanted
+
+    def page(self, *, open_only: bool, after: tuple[str, str] | None, most: int) -> list[Summary]:
+        """Return index rows, newest invocation first.
+
+        Args:
+            open_only: Whether only those that have not ended are wanted.
+            after: Partition and row key after which to go on.
+            most: How many at most.
+        """
+        index = "open" if open_only else "list"
+        rows = self._store.scan(
+            first_partition=f"{index}-",
+            before_partition=f"{index}.",
+            after=after,
+            most=most,
+        )
+        return [_summary(partition_key, row) for partition_key, row in rows]
+
+    def close_index(self, record: Record) -> None:
+        """Let the indexes show an invocation as ended.
+
+        A failure is only logged: the listing asks the record of whatever its index shows as open.
+        """
+        invocation = record.invocation
+        row = _summary_row(invocation)
+        try:
+            self._store.write(_partition("list", invocation), [row])
+            self._store.write(_partition("open", invocation), [Remove(row.row_key)])
+        except StoreUnavailableError as error:
+            _log.warning("invocation %s: its index rows are late: %s", invocation.id, error.message)
+
+    def drop(self, summary: Summary) -> None:
+        """Remove an index row behind which there is no invocation."""
+        self._store.write(summary.partition_key, [Remove(summary.row_key)])
+
+    def old(self, *, created_before: datetime, after: tuple[str, str] | None) -> list[Summary]:
+        """Return index rows of invocations created before a day, in pages.
+
+        Args:
+            created_before: Only whole days before this instant's day.
+            after: Partition and row key after which to go on.
+        """
+        day = created_before.astimezone(UTC).date() - timedelta(days=1)
+        rows = self._store.scan(
+            first_partition=f"list-{_reversed_day(day)}",
+            before_partition="list.",
+            after=after,
+            most=_ENTRIES_AT_ONCE,
+        )
+        return [_summary(partition_key, row) for partition_key, row in rows]
+
+    def forget(self, summary: Summary, claim: str) -> None:
+        """Remove an invocation whole; its index row goes last, so that a second try finds it.
+
+        Args:
+            summary: Its index row.
+            claim: Partition key of its idempotency row; empty where it has none.
+        """
+        plan_id = str(summary.form["id"])
+        standing = self._standing_claim(claim) if claim else None
+        # The key may stand for a later invocation by now.
+        if standing is not None and standing.plan_id == plan_id:
+            self._store.write(claim, [Remove(_ONLY)])
+        while keys := self._store.row_keys(plan_id, most=MOST_CHANGES):
+            self._store.write(plan_id, [Remove(key) for key in keys])
+        self.drop(summary)
+
+    def _commit(
+        self,
+        loaded: Loaded,
+        head: Head,
+        entries: Sequence[LogEntry],
+        rows: Sequence[tuple[str, bytes]],
+    ) -> Loaded:
+        """Write rows and entries under the condition that nobody else wrote to the plan."""
+        plan_id = loaded.plan_id
+        changes: list[Change] = [
+            Replace(key, value, loaded.record_etag) if key == _RECORD else Put(key, value)
+            for key, value in rows
+        ]
+        changes += self._entry_rows(plan_id, loaded.head.entries, entries)
+        head_etag, record_etag = loaded.head_etag, loaded.record_etag
+        state, final = loaded.head, _grown(head, entries)
+        for batch in _batches(changes):
+            # A head never counts fewer entries than there are, or the next one would not fit.
+            inserted = sum(isinstance(change, Insert) for change in batch)
+            state = replace(state, entries=state.entries + inserted)
+            if not changes or batch[-1] is changes[-1]:
+                state = final
+            etags = self._store.write(
+                plan_id, [Replace(_HEAD, _encode_head(state), head_etag), *batch]
+            )
+            head_etag = etags[0]
+            for change, etag in zip(batch, etags[1:], strict=True):
+                if change.row_key == _RECORD:
+                    record_etag = etag
+        return replace(loaded, head=final, head_etag=head_etag, record_etag=record_etag)
+
+    def _entry_rows(self, plan_id: str, last: int, entries: Sequence[LogEntry]) -> list[Insert]:
+        return [
+            Insert(
+                _entry_key(number),
+                self._spilled(plan_id, encode({"text": entry.text, "log": entry.log_id})),
+            )
+            for number, entry in enumerate(entries, last + 1)
+        ]
+
+    def _spilled(self, plan_id: str, value: bytes) -> bytes:
+        """Return a value short enough for a row: itself, or the names of its parts.
+
+        Parts are written before the row that names them, under names of their own, and stay
+        until the partition goes: a reader sees either none of a value or all of it.
+        """
+        if len(value) <= LONGEST_VALUE_BYTES:
+            return value
+        name = self._new_id()
+        keys = []
+        for number, start in enumerate(range(0, len(value), LONGEST_VALUE_BYTES)):
+            key = f"{_PART}.{name}.{number:04}"
+            self._store.write(plan_id, [Insert(key, value[start : start + LONGEST_VALUE_BYTES])])
+            keys.append(key)
+        return _PARTS_MARK + json.dumps([keys[0], len(keys)]).encode() + b"}"
+
+    def _whole(self, plan_id: str, value: bytes) -> bytes:
+        if not value.startswith(_PARTS_MARK):
+            return value
+        first, count = json.loads(value)["parts"]
+        name = first.rpartition(".")[0]
+        rows = self._store.read(plan_id, first=first, before=f"{name}/")
+        if len(rows) != count:
+            # The partition is being removed; who wants the value reads again, and finds nothing.
+            raise EntityConflictError
+        return b"".join(row.value for row in rows)
+
+    def _standing_claim(self, partition_key: str) -> Claim | None:
+        rows = self._store.read(partition_key, first=_ONLY, before=f"{_ONLY}.")
+        if not rows:
+            return None
+        form = decode(rows[0].value)
+        return Claim(
+            partition_key=partition_key,
+            plan_id=form["planId"],
+            created_at=read_time(form["createdAt"]),
+            content=form["content"],
+            etag=rows[0].etag,
+        )
+
+
+def _batches(changes: list[Change]) -> Iterable[list[Change]]:
+    """Split changes so that each batch fits into a write beside the head."""
+    batch: list[Change] = []
+    size = 0
+    for change in changes:
+        length = 0 if isinstance(change, Remove) else len(change.value)
+        if batch and (len(batch) >= MOST_CHANGES - 1 or size + length > _BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(change)
+        size += length
+    yield batch
+
+
+_BATCH_BYTES: Final = 3 * LONGEST_VALUE_BYTES
+"""Leaves room for the head in a write of ``LONGEST_WRITE_BYTES``."""
+
+
+def _grown(head: Head, entries: Sequence[LogEntry]) -> Head:
+    return replace(
+        head,
+        entries=head.entries + len(entries),
+        entry_bytes=head.entry_bytes + sum(len(entry.text.encode()) for entry in entries),
+    )
+
+
+def _encode_head(head: Head) -> bytes:
+    return encode(
+        {
+            "entries": head.entries,
+            "entryBytes": head.entry_bytes,
+            "changes": head.changes,
+            "logs": head.logs,
+            "variables": head.variables,
+        }
+    )
+
+
+def _decode_head(value: bytes) -> Head:
+    form = decode(value)
+    return Head(
+        entries=whole_number(form["entries"]),
+        entry_bytes=whole_number(form["entryBytes"]),
+        changes=whole_number(form["changes"]),
+        logs=whole_number(form["logs"]),
+        variables=whole_number(form["variables"]),
+    )
+
+
+def _entry_key(number: int) -> str:
+    return f"{_ENTRY}.{number:010}"
+
+
+def _partition(index: str, invocation: Invocation) -> str:
+    return f"{index}-{_reversed_day(invocation.created_at.date())}"
+
+
+def _reversed_day(day: date) -> str:
+    """Return a day so that later ones come first."""
+    return f"{99_999_999 - int(day.strftime('%Y%m%d')):08}"
+
+
+def _summary_row(invocation: Invocation) -> Put:
+    reversed_ms = _LATEST_MS - int(invocation.created_at.timestamp() * 1000)
+    value = encode(
+        {
+            "id": invocation.id,
+            "displayName": invocation.display_name,
+            "connection": invocation.connection,
+            "state": invocation.state.value,
+            "result": invocation.result.value if invocation.result else None,
+            "completionEvent": invocation.completion_event.value,
+            "createdAt": time_form(invocation.created_at),
+            "finishedAt": optional_time_form(invocation.finished_at),
+        }
+    )
+    return Put(f"{reversed_ms:013}.{invocation.id}", value)
+
+
+def _summary(partition_key: str, row: Entity) -> Summary:
+    form = decode(row.value)
+    del form["schema"]
+    return Summary(partition_key=partition_key, row_key=row.row_key, form=form)

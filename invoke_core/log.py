@@ -1,0 +1,134 @@
+"""The log of an invocation: the lines of our own, and the defusing of everybody's.
+
+Source: HTTP contract, section 5 (``/log``); agentless protocol, section 1 (log form of the task).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from invoke_core.encoding import time_form
+from invoke_core.lifecycle import Ending, end_of
+from invoke_core.model import State
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from invoke_core.lifecycle import Record
+    from invoke_core.model import ResponseView
+
+_LINE_ENDS: Final = re.compile("\r\n|[\r\n\u0085\u2028\u2029]")
+# A sequence that never ends takes the rest of its line with it, as a terminal would.
+_ANSI: Final = re.compile(
+    "(?:\x1b\\[|\x9b)[0-?]*[ -/]*[@-~]?"
+    "|(?:\x1b[\\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x9c|\x1b\\\\)?"
+    "|\x1b[ -/]*[0-~]?"
+)
+_CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_COMMAND: Final = re.compile(r"#(?=#(?:vso)?\[)", re.IGNORECASE)
+_LINE_COMMAND: Final = re.compile(r"^(\s*):(?=:)")
+
+
+def defused(text: str) -> list[str]:
+    """Return the lines of a text, none of which can act as a pipeline command.
+
+    Args:
+        text: Anything an external service or a target may have sent.
+
+    Returns:
+        Lines without their ends: control and ANSI sequences are gone but for tabs, ``##[`` and
+        ``##vso[`` anywhere and ``::`` at the beginning have a space after their first character.
+    """
+    lines = _LINE_ENDS.split(text)
+    if lines and not lines[-1]:
+        del lines[-1]
+    return [_defused_line(line) for line in lines]
+
+
+def without_controls(text: str) -> str:
+    """Return a text without control and ANSI sequences; line ends and tabs stay."""
+    return "\n".join(_CONTROL.sub("", _ANSI.sub("", line)) for line in _LINE_ENDS.split(text))
+
+
+def opening_lines(record: Record, *, body: bytes | None) -> str:
+    """Return what the log begins with: the request as it is sent, without its body.
+
+    Args:
+        record: The new record.
+        body: The request's body.
+    """
+    invocation = record.invocation
+    lines = [f"{time_form(invocation.created_at)} Starting: {invocation.display_name}"]
+    if invocation.request is not None:
+        sent_at = time_form(invocation.started_at or invocation.created_at)
+        request = invocation.request
+        media_type = _header(request.headers, "content-type")
+        lines += [
+            f"{sent_at} {request.method} {request.url}",
+            f"Request body: {_size(0 if body is None else len(body), media_type if body else '')}",
+        ]
+    return "\n".join(lines)
+
+
+def change_lines(before: Record, after: Record, *, now: datetime, body_bytes: int = 0) -> str:
+    """Return what a change of a record adds to the log; empty where it adds nothing.
+
+    Args:
+        before: The record as it was.
+        after: What became of it.
+        now: When it is written.
+        body_bytes: Length of the answer's body, where the answer came with this change.
+    """
+    lines: list[str] = []
+    was, now_is = before.invocation, after.invocation
+    if now_is.response is not None and was.response is None:
+        lines += _answer_lines(now_is.response, body_bytes)
+        if now_is.criteria is not None:
+            lines += now_is.criteria.trace
+    elif before.report_by is not None and after.report_by is None and now_is.response is None:
+        lines.append("Response Code: none")
+    if after.is_final and not before.is_final:
+        lines += _end_lines(after)
+    elif was.state is not State.COMPLETED and after.report_by is None and before.report_by:
+        lines.append(f"{time_form(now)} Waiting for TaskCompleted until {_deadline(after)}")
+    return "\n".join(lines)
+
+
+def event_line(name: str, *, now: datetime) -> str:
+    """Return the line that tells of an event that changes nothing."""
+    return f"{time_form(now)} {name}"
+
+
+def _answer_lines(response: ResponseView, body_bytes: int) -> list[str]:
+    size = _size(body_bytes, _header(response.headers, "content-type"))
+    return [f"Response Code: {response.status}", f"Response: {size}"]
+
+
+def _end_lines(record: Record) -> list[str]:
+    invocation = record.invocation
+    lines = []
+    if invocation.reason is not None:
+        lines.append(f"{invocation.reason.code}: {invocation.reason.message}")
+    if record.ended_by is not Ending.EXCHANGE:
+        lines.append(end_of(record))
+    ended_at = time_form(invocation.finished_at or invocation.created_at)
+    return [*lines, f"{ended_at} Finished: {invocation.result}"]
+
+
+def _deadline(record: Record) -> str:
+    return time_form(record.invocation.deadline)
+
+
+def _header(headers: dict[str, str], name: str) -> str:
+    return next((value for key, value in headers.items() if key.lower() == name), "")
+
+
+def _size(length: int, media_type: str) -> str:
+    kind = media_type.partition(";")[0].strip()
+    return f"{length} bytes{f', {kind}' if kind else ''}"
+
+
+def _defused_line(line: str) -> str:
+    clean = _CONTROL.sub("", _ANSI.sub("", line))
+    return _LINE_COMMAND.sub(r"\1: ", _COMMAND.sub("# ", clean))

@@ -1,0 +1,268 @@
+"""From a task to what came of its request: granted, sent, judged, masked."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from invoke_core.answers import AnswerReading
+from invoke_core.errors import ConnectionUnavailableError, SendError
+from invoke_core.headers import credential_texts, with_credential
+from invoke_core.lifecycle import Exchanged
+from invoke_core.model import (
+    CompletionEvent,
+    Effect,
+    OutgoingRequest,
+    Reason,
+    ReasonCode,
+    RequestView,
+    Result,
+)
+from invoke_core.targets import full_url, judge_grant, judge_url
+from invoke_core.variables import Masker
+from invoke_core.verdict import judge
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from invoke_core.inputs import Task
+    from invoke_core.model import Answer, Auth, Connection, ConnectionBook, Correlation
+    from invoke_core.ports import Sender
+
+_TRACE_PARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_TRACE_STATE: Final = re.compile(r"[\x20-\x7e]{1,512}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A request that may be sent.
+
+    Attributes:
+        task: The task it belongs to.
+        connection: The connection it uses.
+        request: What will stand on the wire.
+        view: What may be shown of it.
+        masker: Hides every secret of the task and its connection.
+        warnings: Remarks for the author, masked.
+    """
+
+    task: Task
+    connection: Connection
+    request: OutgoingRequest = field(repr=False)
+    view: RequestView
+    masker: Masker
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """What came of a request.
+
+    Attributes:
+        outcome: For the state machine.
+        body_bytes: Length of the answer's body.
+    """
+
+    outcome: Exchanged
+    body_bytes: int = 0
+
+
+class Sending:
+    """Prepares and sends the requests of tasks."""
+
+    def __init__(
+        self,
+        *,
+        sender: Sender,
+        connections: ConnectionBook,
+        exchange_timeout_s: float,
+        body_limit_bytes: int,
+    ) -> None:
+        """Keep the parts.
+
+        Args:
+            sender: Carries out exchanges.
+            connections: The service connections there are.
+            exchange_timeout_s: Seconds for one exchange with a target.
+            body_limit_bytes: Longest body of an answer, content encodings undone.
+        """
+        self._sender = sender
+        self._connections = connections
+        self._exchange_timeout_s = exchange_timeout_s
+        self._body_limit_bytes = body_limit_bytes
+
+    def prepare(
+        self,
+        task: Task,
+        *,
+        caller: str,
+        trace: Mapping[str, str],
+        correlation: Correlation,
+        token: str,
+    ) -> Prepared:
+        """Return the request of a task, if its connection grants it.
+
+        Args:
+            task: The task.
+            caller: Who asks (HTTP contract, section 5).
+            trace: ``traceparent`` and ``tracestate`` as received.
+            correlation: What the external service needs for calling back.
+            token: The AuthToken; empty where nobody is to call back.
+
+        Raises:
+            ConnectionUnavailableError: The connection's definition is faulty.
+            PolicyError: The connection does not grant this.
+        """
+        connection = self._connection(task.connection)
+        url = self._granted_url(task, connection, caller)
+        masker = credential_masker(connection.auth).also((*task.secrets, token))
+        headers, warning = with_credential(_with_trace(task.headers, trace), connection.auth)
+        request = OutgoingRequest(method=task.method, url=url, headers=headers, body=task.body)
+        warnings = [*task.warnings, *([warning] if warning else []), *_tls_warnings(connection)]
+        if task.completion_event is CompletionEvent.CALLBACK:
+            warnings += _correlation_warnings(request, correlation, token)
+        return Prepared(
+            task=task,
+            connection=connection,
+            request=request,
+            view=RequestView(
+                method=request.method,
+                url=masker.show_url(self._sender.prepared_url(url)),
+                headers={
+                    masker.show(name): masker.show_header(name, value) for name, value in headers
+                },
+            ),
+            masker=masker,
+            warnings=tuple(masker.show(text) for text in warnings),
+        )
+
+    def timeout_s(self, task: Task) -> float:
+        """Return the seconds the exchange of a task may take."""
+        return min(self._exchange_timeout_s, task.timeout_s)
+
+    def is_spent(self) -> bool:
+        """Tell whether the process holds as many bytes of answers as it may."""
+        return self._sender.spent()
+
+    def send(self, prepared: Prepared) -> Sent:
+        """Send a request and judge what comes back; a failure is an outcome too."""
+        task, connection, masker = prepared.task, prepared.connection, prepared.masker
+        try:
+            with self._sender.send(
+                prepared.request,
+                connection=connection,
+                judge=lambda url: self._judge_prepared(url, connection),
+                answers=task.valid_status,
+                timeout_s=self.timeout_s(task),
+                limit_bytes=self._body_limit_bytes,
+            ) as answer:
+                return Sent(
+                    outcome=_judged(answer, task, connection, masker),
+                    body_bytes=len(answer.body),
+                )
+        except SendError as error:
+            reason = Reason(
+                ReasonCode(error.code), masker.show(error.message), Effect(error.effect)
+            )
+            return Sent(outcome=Exchanged(result=Result.FAILED, reason=reason))
+
+    def _connection(self, name: str) -> Connection:
+        known = self._connections.find(name)
+        if known is None or known.connection is None:
+            raise ConnectionUnavailableError(name)
+        return known.connection
+
+    def _granted_url(self, task: Task, connection: Connection, caller: str) -> str:
+        """Return the URL to reach, judged as concatenated and as it would be sent."""
+        allow = connection.allow
+        judge_grant(allow, method=task.method, caller=caller, connection=connection.name)
+        url = full_url(connection, task.url_suffix)
+        judge_url(url, base=connection.url, allow=allow)
+        self._judge_prepared(self._sender.prepared_url(url), connection)
+        return url
+
+    def _judge_prepared(self, url: str, connection: Connection) -> None:
+        base = self._sender.prepared_url(connection.url)
+        judge_url(url, base=base, allow=connection.allow)
+
+
+@lru_cache(maxsize=256)
+def credential_masker(auth: Auth) -> Masker:
+    """Return what masks a credential; making it costs more than using it."""
+    return Masker(credential_texts(auth))
+
+
+def _judged(answer: Answer, task: Task, connection: Connection, masker: Masker) -> Exchanged:
+    """Judge an answer and keep what may be shown of it; the answer itself is let go after."""
+    reading = AnswerReading(
+        answer,
+        credential=credential_masker(connection.auth),
+        store_body=connection.store_body,
+    )
+    verdict = judge(
+        reading,
+        valid=task.valid_status,
+        criteria=task.criteria,
+        variables=task.variables,
+        task_inputs=task.inputs,
+        mask=masker.show,
+    )
+    waits = task.completion_event is CompletionEvent.CALLBACK
+    return Exchanged(
+        result=None if waits and verdict.result is Result.SUCCEEDED else verdict.result,
+        reason=verdict.reason,
+        response=reading.view(masker),
+        criteria=verdict.criteria,
+    )
+
+
+def _with_trace(
+    headers: tuple[tuple[str, str], ...], trace: Mapping[str, str]
+) -> tuple[tuple[str, str], ...]:
+    """Carry a well-formed trace context on, unless the caller set one for the target."""
+    parent = trace.get("traceparent", "")
+    names = {name.lower() for name, _ in headers}
+    if "traceparent" in names or not _TRACE_PARENT.fullmatch(parent):
+        return headers
+    state = trace.get("tracestate", "")
+    carried = [("traceparent", parent)]
+    if "tracestate" not in names and _TRACE_STATE.fullmatch(state):
+        carried.append(("tracestate", state))
+    return (*headers, *carried)
+
+
+def _tls_warnings(connection: Connection) -> list[str]:
+    if connection.tls.verify:
+        return []
+    return [f"The connection '{connection.name}' does not check its target's certificate."]
+
+
+def _correlation_warnings(
+    request: OutgoingRequest, correlation: Correlation, token: str
+) -> list[str]:
+    """Warn where the external service is not told what it needs for calling back.
+
+    Version 0 of the task sent the values in the body (agentless protocol, section 7), so the body
+    counts as well.
+    """
+    needed = {
+        "system.CollectionUri": correlation.plan_url,
+        "system.TeamProjectId": correlation.project_id,
+        "system.PlanId": correlation.plan_id,
+        "system.JobId": correlation.job_id,
+        "system.TaskInstanceId": correlation.task_instance_id,
+        "system.AccessToken": token,
+    }
+    told = "\n".join([request.url, *(value for _, value in request.headers)])
+    if request.body is not None:
+        told += request.body.decode("utf-8", "replace")
+    missing = [f"$({name})" for name, value in needed.items() if value not in told]
+    if not missing:
+        return []
+    text = (
+        "The external service cannot complete the task: neither its headers nor the body hold "
+        f"{', '.join(missing)}. Leave the input 'headers' out for the usual ones."
+    )
+    return [text]

@@ -1,0 +1,94 @@
+"""Lets events happen to stored invocations, one conditional write each."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+from invoke_core.errors import EntityConflictError, InvocationNotFoundError
+from invoke_core.journal import LogEntry
+from invoke_core.lifecycle import advance
+from invoke_core.log import change_lines
+
+if TYPE_CHECKING:
+    from invoke_core.journal import Journal, Loaded
+    from invoke_core.lifecycle import Event
+    from invoke_core.model import Invocation
+    from invoke_core.ports import Clock, Pause
+    from invoke_core.wakeups import Wakeups
+
+MOST_TRIES: Final = 60
+"""How often a conditional write is tried against others that write at the same time."""
+
+_log = logging.getLogger(__name__)
+
+
+class Transitions:
+    """The way from an event to a stored record."""
+
+    def __init__(self, *, journal: Journal, wakeups: Wakeups, now: Clock, pause: Pause) -> None:
+        """Keep the parts."""
+        self._journal = journal
+        self._wakeups = wakeups
+        self._now = now
+        self._pause = pause
+
+    def apply(
+        self,
+        invocation_id: str,
+        event: Event,
+        *,
+        loaded: Loaded | None = None,
+        body_bytes: int = 0,
+    ) -> Loaded:
+        """Let an event happen to an invocation, once, whoever else writes at the same time.
+
+        Args:
+            invocation_id: Its id.
+            event: What happened; what the state machine makes of it is stored before this returns.
+            loaded: As it was last read, where it was.
+            body_bytes: Length of the answer's body, where the event is an answer.
+
+        Returns:
+            The record as it stands.
+
+        Raises:
+            InvocationNotFoundError: There is none of this id.
+            EntityConflictError: Others wrote again and again.
+            StoreUnavailableError: The store did not answer; the event may have been stored.
+        """
+        for attempt in range(MOST_TRIES):
+            if attempt:
+                self._pause(attempt)
+            if loaded is None:
+                loaded = self._journal.load(invocation_id)
+            if loaded is None:
+                raise InvocationNotFoundError
+            now = self._now()
+            before = loaded.record
+            after = advance(before, event, now)
+            if after is before:
+                return loaded
+            lines = change_lines(before, after, now=now, body_bytes=body_bytes)
+            try:
+                saved = self._journal.save(loaded, after, [LogEntry(text=lines)] if lines else [])
+            except EntityConflictError:
+                loaded = None
+                continue
+            if after.is_final and not before.is_final:
+                log_end(after.invocation)
+                self._wakeups.wake(invocation_id)
+            return saved
+        raise EntityConflictError
+
+
+def log_end(invocation: Invocation) -> None:
+    """Write one line, with nothing in it that a caller or a target chose."""
+    _log.info(
+        "invocation %s: %s on %s, %s%s",
+        invocation.id,
+        invocation.request.method if invocation.request else "-",
+        invocation.connection,
+        invocation.result,
+        f" ({invocation.reason.code})" if invocation.reason else "",
+    )
