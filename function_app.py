@@ -18,6 +18,30 @@ def invocations_create(req: func.HttpRequest) -> func.HttpResponse:
     return handlers().create(req)
 
 
+@app.route(route="api/invocations", methods=["GET"])
+def invocations_list(req: func.HttpRequest) -> func.HttpResponse:
+    """List invocations, newest first."""
+    return handlers().list(req)
+
+
+@app.route(route="api/invocations/{id}", methods=["GET"])
+def invocations_get(req: func.HttpRequest) -> func.HttpResponse:
+    """Tell how an invocation stands."""
+    return handlers().get(req)
+
+
+@app.route(route="api/invocations/{id}/log", methods=["GET"])
+def invocations_log(req: func.HttpRequest) -> func.HttpResponse:
+    """Return the lines a pipeline log would show."""
+    return handlers().log(req)
+
+
+@app.route(route="api/invocations/{id}/cancel", methods=["POST"])
+def invocations_cancel(req: func.HttpRequest) -> func.HttpResponse:
+    """End an invocation as canceled."""
+    return handlers().cancel(req)
+
+
 @app.route(route="api/criteria/evaluate", methods=["POST"])
 def criteria_evaluate(req: func.HttpRequest) -> func.HttpResponse:
     """Evaluate a criteria against a pasted answer; nothing is sent."""

@@ -10,8 +10,6 @@ from invoke_core.errors import StoreUnavailableError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from invoke_core.ports import EntityStore
-
 CHECK_INTERVAL_S: Final = 10.0
 
 
@@ -21,14 +19,14 @@ class StoreHealth:
     Source: HTTP contract, section 5 (``GET /api/health``: checked at most every 10 s).
     """
 
-    def __init__(self, store: EntityStore, *, monotonic_s: Callable[[], float]) -> None:
+    def __init__(self, look: Callable[[], None], *, monotonic_s: Callable[[], float]) -> None:
         """Look at nothing yet.
 
         Args:
-            store: The store.
+            look: Looks at the store, and raises ``StoreUnavailableError``.
             monotonic_s: Seconds that only ever grow.
         """
-        self._store = store
+        self._look_at_store = look
         self._monotonic_s = monotonic_s
         self._lock = Lock()
         self._checked_at: float | None = None
@@ -51,7 +49,7 @@ class StoreHealth:
 
     def _look(self) -> StoreUnavailableError | None:
         try:
-            self._store.check()
+            self._look_at_store()
         except StoreUnavailableError as error:
             return error
         return None

@@ -43,10 +43,18 @@ class Page:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """Reads the indexes."""
+    """Reads the indexes.
+
+    Attributes:
+        journal: Has them.
+        transitions: Lets time happen to what they show as open.
+        keep: How long ended invocations are kept.
+        now: The clock.
+    """
 
     journal: Journal
     transitions: Transitions
+    keep: timedelta
     now: Clock
 
     def page(self, *, state: State | None, after: tuple[str, str] | None, most: int) -> Page:
@@ -67,11 +75,10 @@ class Listing:
         last = (rows[-1].partition_key, rows[-1].row_key) if len(rows) == most else None
         return Page(items=items, after=last)
 
-    def forget(self, *, keep: timedelta, until: datetime) -> int:
+    def forget(self, *, until: datetime) -> int:
         """Remove invocations that ended long ago.
 
         Args:
-            keep: How long ended invocations are kept.
             until: When to stop, whatever is left; the next run goes on.
 
         Returns:
@@ -82,7 +89,7 @@ class Listing:
         """
         forgotten = 0
         after: tuple[str, str] | None = None
-        horizon = self.now() - keep
+        horizon = self.now() - self.keep
         while rows := self.journal.old(created_before=horizon, after=after):
             for row in rows:
                 if self.now() >= until:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import logging
 import os
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
+from random import uniform
+from secrets import token_urlsafe  # noqa: TID251  # the tokens of the process
 from threading import Lock
-from time import monotonic
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4  # noqa: TID251  # the ids of the process
 
@@ -22,42 +25,73 @@ from invoke_core.settings import read_settings
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from invoke_core.listing import Listing
+    from invoke_core.ports import EntityStore
     from invoke_core.settings import Settings
     from invoke_core.web.api import Handlers
 
 APP_ROOT: Final = Path(__file__).resolve().parent.parent
 """The folder of ``host.json``."""
 
-_log = logging.getLogger(__name__)
+_FORGETTING: Final = timedelta(minutes=4)
+"""How long one step of forgetting may take; the host stops a function after five minutes."""
 
+_log = logging.getLogger(__name__)
 
 _making = Lock()
 
 
-def handlers() -> Handlers:
-    """Return the handlers of this process, made from the environment when first asked for.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class App:
+    """What the functions of this process share.
 
-    The first calls come side by side. They share one set, or the limits of the process would be
+    Attributes:
+        handlers: Answers our own routes.
+        listing: Forgets old invocations; None where settings are faulty.
+    """
+
+    handlers: Handlers
+    listing: Listing | None
+
+
+def handlers() -> Handlers:
+    """Return what answers our own routes, made from the environment when first asked for."""
+    return _app().handlers
+
+
+def forget_old() -> None:
+    """Remove invocations that ended longer ago than they are kept; a daily, bounded step."""
+    app = _app()
+    if app.listing is not None:
+        until = _now() + _FORGETTING
+        forgotten = app.listing.forget(until=until)
+        _log.info("forgot %d invocations", forgotten)
+
+
+def _app() -> App:
+    """Return the app of this process.
+
+    The first calls come side by side. They share one app, or the limits of the process would be
     counted several times.
     """
     with _making:
-        return _handlers()
+        return _made_app()
 
 
 @cache
-def _handlers() -> Handlers:
-    return build_handlers(os.environ, root=APP_ROOT)  # noqa: TID251  # the one place that reads it
+def _made_app() -> App:
+    return build_app(os.environ, root=APP_ROOT)  # noqa: TID251  # the one place that reads it
 
 
-def build_handlers(environ: Mapping[str, str], *, root: Path) -> Handlers:
-    """Make the handlers from settings.
+def build_app(environ: Mapping[str, str], *, root: Path) -> App:
+    """Put the parts together.
 
     Args:
         environ: The application settings.
         root: The folder of ``host.json``.
 
     Returns:
-        Handlers that work, or that name the faulty settings to whoever asks.
+        An app that works, or that names the faulty settings to whoever asks.
     """
     # Imported here, not above: indexing needs none of it.
     from invoke_core.web.api import Handlers  # noqa: PLC0415
@@ -68,49 +102,99 @@ def build_handlers(environ: Mapping[str, str], *, root: Path) -> Handlers:
     except SettingsError as error:
         for fault in error.faults:
             _log.error("setting %s: %s", fault.pointer, fault.detail)
-        return Handlers(error, base_url="", platform_auth=platform_auth, new_id=_new_id)
-    return _working_handlers(settings, platform_auth=platform_auth)
-
-
-def _working_handlers(settings: Settings, *, platform_auth: bool) -> Handlers:
-    from invoke_core.adapters.budget import ByteBudget  # noqa: PLC0415
-    from invoke_core.adapters.http import HttpSender  # noqa: PLC0415
-    from invoke_core.adapters.sqlite import SqliteStore  # noqa: PLC0415
-    from invoke_core.health import StoreHealth  # noqa: PLC0415
-    from invoke_core.service import InvokeService, Limits  # noqa: PLC0415
-    from invoke_core.web.api import Handlers  # noqa: PLC0415
-
+        return App(
+            handlers=Handlers(
+                error, base_url="", platform_auth=platform_auth, now=_now, new_id=_new_id
+            ),
+            listing=None,
+        )
     for fault in settings.connection_faults:
         _log.error("%s: %s", fault.pointer, fault.detail)
     for warning in settings.warnings:
         _log.warning("%s", warning)
-    service = InvokeService(
+    return _working_app(settings, platform_auth=platform_auth)
+
+
+def _working_app(settings: Settings, *, platform_auth: bool) -> App:
+    from invoke_core.adapters.budget import ByteBudget  # noqa: PLC0415
+    from invoke_core.adapters.http import HttpSender  # noqa: PLC0415
+    from invoke_core.adapters.sealing import TokenSeal  # noqa: PLC0415
+    from invoke_core.claims import Claims  # noqa: PLC0415
+    from invoke_core.drafts import Drafts  # noqa: PLC0415
+    from invoke_core.health import StoreHealth  # noqa: PLC0415
+    from invoke_core.journal import Journal  # noqa: PLC0415
+    from invoke_core.listing import Listing  # noqa: PLC0415
+    from invoke_core.sending import Sending  # noqa: PLC0415
+    from invoke_core.service import InvokeService, Places  # noqa: PLC0415
+    from invoke_core.transitions import Transitions  # noqa: PLC0415
+    from invoke_core.wakeups import Wakeups  # noqa: PLC0415
+    from invoke_core.web.api import Handlers  # noqa: PLC0415
+
+    store = open_store(settings)
+    journal = Journal(store, new_id=_new_id)
+    wakeups = Wakeups()
+    transitions = Transitions(journal=journal, wakeups=wakeups, now=_now, pause=_pause)
+    sending = Sending(
         sender=HttpSender(budget=ByteBudget(settings.max_buffered_bytes)),
         connections=settings.connections,
-        now=_now,
+        exchange_timeout_s=settings.api_response_timeout_s,
+        body_limit_bytes=settings.max_response_bytes,
+    )
+    drafts = Drafts(
+        sending=sending,
+        connections=settings.connections,
+        seal=TokenSeal(),
         new_id=_new_id,
-        limits=Limits(
-            exchange_timeout_s=settings.api_response_timeout_s,
-            body_bytes=settings.max_response_bytes,
-            concurrent=settings.max_concurrent,
-        ),
+        new_token=_new_token,
         public_base_url=settings.public_base_url,
     )
-    store_health = None
-    if settings.store_path is not None:
-        store_health = StoreHealth(SqliteStore(settings.store_path), monotonic_s=monotonic)
-    return Handlers(
-        service,
-        store_health=store_health,
-        base_url=settings.public_base_url,
-        platform_auth=platform_auth,
-        new_id=_new_id,
+    listing = Listing(journal=journal, transitions=transitions, keep=settings.retention, now=_now)
+    service = InvokeService(
+        sending=sending,
+        drafts=drafts,
+        claims=Claims(
+            journal=journal, transitions=transitions, drafts=drafts, now=_now, pause=_pause
+        ),
+        journal=journal,
+        transitions=transitions,
+        listing=listing,
+        wakeups=wakeups,
+        places=Places(settings.max_concurrent),
+        now=_now,
     )
+    return App(
+        handlers=Handlers(
+            service,
+            store_health=StoreHealth(store.check, monotonic_s=monotonic),
+            base_url=settings.public_base_url,
+            platform_auth=platform_auth,
+            now=_now,
+            new_id=_new_id,
+        ),
+        listing=listing,
+    )
+
+
+def open_store(settings: Settings) -> EntityStore:
+    """Return the store the settings name; it is reached when first used."""
+    from invoke_core.adapters.sqlite import SqliteStore  # noqa: PLC0415
+
+    return SqliteStore(settings.store_path)  # type: ignore[arg-type]
 
 
 def _now() -> datetime:
-    return datetime.now(UTC)  # noqa: TID251  # the clock of the process
+    now = datetime.now(UTC)  # noqa: TID251  # the clock of the process
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
 def _new_id() -> str:
     return str(uuid4())
+
+
+def _new_token() -> str:
+    return token_urlsafe(32)
+
+
+def _pause(attempt: int) -> None:
+    """Wait: tries that fell together once would otherwise fall together again."""
+    sleep(uniform(0, min(0.25, 0.005 * 2**attempt)))  # noqa: S311  # spreads tries, hides nothing

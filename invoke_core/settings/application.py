@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -45,6 +46,7 @@ class Settings:
         max_concurrent: Invocations that may run at once in this process.
         max_buffered_bytes: Bytes of answers this process may hold at once.
         threads: Requests handled at once.
+        retention: How long ended invocations are kept.
         store_path: File of the embedded store; None where Azure Storage is named.
     """
 
@@ -58,6 +60,7 @@ class Settings:
     max_concurrent: int
     max_buffered_bytes: int
     threads: int
+    retention: timedelta
     store_path: Path | None
 
 
@@ -108,6 +111,7 @@ class _Reader:
             max_concurrent=self._number("MAX_CONCURRENT_INVOCATIONS", 256, 1, 10_000),
             max_buffered_bytes=self._number("MAX_BUFFERED_BYTES", 268_435_456, 1, 2**40),
             threads=self._number("PYTHON_THREADPOOL_THREAD_COUNT", DEFAULT_THREADS, 1, 10_000),
+            retention=timedelta(days=self._number("RETENTION_DAYS", 30, 1, 3650)),
             store_path=self._store_path(),
         )
 

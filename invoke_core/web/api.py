@@ -6,6 +6,7 @@ Source: HTTP contract, sections 1, 2 and 5.
 from __future__ import annotations
 
 import logging
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -13,25 +14,36 @@ import azure.functions as func
 
 from invoke_core import __version__
 from invoke_core.documents import dump_json
-from invoke_core.errors import Fault, InvokeError, SettingsError
+from invoke_core.drafts import Call
+from invoke_core.errors import Fault, InvalidInputError, InvokeError, SettingsError
+from invoke_core.log import defused
 from invoke_core.problems import MEDIA_TYPE, internal_problem, problem_of
-from invoke_core.service import Call
 from invoke_core.web.bodies import read_document
 from invoke_core.web.callers import caller_of
 from invoke_core.web.criteria import evaluate
-from invoke_core.web.invocations import invocation_document, status_of
+from invoke_core.web.invocations import invocation_document, retry_after_s, status_of
 from invoke_core.web.openapi import openapi_document
+from invoke_core.web.requests import (
+    continuation_token,
+    cursor_of,
+    idempotency_key_of,
+    invocation_id_of,
+    is_strict,
+    list_query_of,
+    preferences_of,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from invoke_core.documents import JsonValue
     from invoke_core.health import StoreHealth
-    from invoke_core.ports import NewId
+    from invoke_core.ports import Clock, NewId
     from invoke_core.problems import Problem
-    from invoke_core.service import InvokeService
+    from invoke_core.service import InvokeService, View
 
-_LATER_HEADERS: Final = ("Idempotency-Key", "Prefer")
+LOG_REPLY_BYTES: Final = 8 * 1024 * 1024
+"""About as much of a log is sent at once; the cursor leads on."""
 
 _log = logging.getLogger(__name__)
 
@@ -46,6 +58,7 @@ class Handlers:
         store_health: StoreHealth | None = None,
         base_url: str,
         platform_auth: bool,
+        now: Clock,
         new_id: NewId,
     ) -> None:
         """Keep the service, or why there is none.
@@ -53,20 +66,38 @@ class Handlers:
         Args:
             service: Runs tasks; where settings everything depends on are faulty, the error that
                 tells which, and every route answers with it.
-            store_health: Looks at the store; None where there is none to look at.
+            store_health: Looks at the store; None where settings are faulty.
             base_url: Where this service is reached, without a slash at its end.
             platform_auth: Whether the platform's authentication is on.
+            now: The clock.
             new_id: Names incidents.
         """
         self._service = service
         self._store_health = store_health
         self._base_url = base_url
         self._platform_auth = platform_auth
+        self._now = now
         self._new_id = new_id
 
     def create(self, req: func.HttpRequest) -> func.HttpResponse:
         """Run one REST invocation and answer with its outcome."""
         return self._guarded(req, self._create)
+
+    def get(self, req: func.HttpRequest) -> func.HttpResponse:
+        """Tell how an invocation stands."""
+        return self._guarded(req, self._get)
+
+    def list(self, req: func.HttpRequest) -> func.HttpResponse:
+        """List invocations, newest first."""
+        return self._guarded(req, self._list)
+
+    def log(self, req: func.HttpRequest) -> func.HttpResponse:
+        """Return the lines a pipeline log would show."""
+        return self._guarded(req, self._log_lines)
+
+    def cancel(self, req: func.HttpRequest) -> func.HttpResponse:
+        """End an invocation as canceled."""
+        return self._guarded(req, self._cancel)
 
     def evaluate(self, req: func.HttpRequest) -> func.HttpResponse:
         """Evaluate a criteria against a pasted answer; nothing is sent."""
@@ -83,20 +114,96 @@ class Handlers:
     def _create(self, req: func.HttpRequest) -> func.HttpResponse:
         service = self._working_service()
         document = read_document(req.headers, req.get_body())
-        invocation = service.run(
+        faults: list[Fault] = []
+        preferences = preferences_of(req.headers)
+        if preferences.is_async:
+            faults.append(Fault("", "The preference 'respond-async' is not built yet."))
+        strict = is_strict(req.params, faults)
+        key = idempotency_key_of(req.headers, faults)
+        if strict and "idempotency-key" not in req.headers:
+            faults.append(
+                Fault(
+                    "",
+                    "'strict=true' makes clients repeat the call; send an 'Idempotency-Key', or "
+                    "each repeat would run the task again.",
+                )
+            )
+        view = service.run(
             Call(
                 document=document,
                 caller=caller_of(req.headers, req.params, platform_auth=self._platform_auth),
-                faults=tuple(_later_features(req)),
+                faults=tuple(faults),
                 trace={
                     name: value
                     for name in ("traceparent", "tracestate")
                     if (value := req.headers.get(name))
                 },
+                idempotency_key=key,
+                wait_s=preferences.wait_s,
             )
         )
-        body = invocation_document(invocation, base_url=self._base_url)
-        return _json(body, status=status_of(invocation))
+        headers = {} if preferences.wait_s is None else {"Preference-Applied": preferences.applied}
+        return self._shown(view, strict=strict, headers=headers)
+
+    def _get(self, req: func.HttpRequest) -> func.HttpResponse:
+        service = self._working_service()
+        invocation_id = invocation_id_of(req.route_params)
+        faults: list[Fault] = []
+        strict = is_strict(req.params, faults)
+        if faults:
+            raise InvalidInputError(faults)
+        preferences = preferences_of(req.headers)
+        view, granted = service.read(invocation_id, wait_s=preferences.wait_s)
+        headers = {"Preference-Applied": preferences.applied} if granted else {}
+        return self._shown(view, strict=strict, headers=headers)
+
+    def _list(self, req: func.HttpRequest) -> func.HttpResponse:
+        service = self._working_service()
+        query = list_query_of(req.params)
+        page = service.list(state=query.state, after=query.after, most=query.most)
+        return _json({"value": [*page.items], "continuationToken": continuation_token(page.after)})
+
+    def _log_lines(self, req: func.HttpRequest) -> func.HttpResponse:
+        service = self._working_service()
+        cursor = cursor_of(req.params)
+        lines: list[str] = []
+        size = 0
+        for entry in service.log(invocation_id_of(req.route_params), after=cursor):
+            cursor = entry.number
+            lines += defused(entry.text)
+            size += len(entry.text)
+            if size >= LOG_REPLY_BYTES:
+                break
+        return func.HttpResponse(
+            "".join(f"{line}\n" for line in lines).encode("utf-8", "replace"),
+            headers={
+                "Content-Type": "text/plain; charset=utf-8",
+                "Cache-Control": "no-store",
+                "X-Content-Type-Options": "nosniff",
+                "X-Log-Cursor": str(cursor),
+            },
+        )
+
+    def _cancel(self, req: func.HttpRequest) -> func.HttpResponse:
+        view = self._working_service().cancel(invocation_id_of(req.route_params))
+        return _json(self._document(view))
+
+    def _document(self, view: View) -> dict[str, JsonValue]:
+        return invocation_document(
+            view.invocation, variables=view.variables, base_url=self._base_url
+        )
+
+    def _shown(self, view: View, *, strict: bool, headers: dict[str, str]) -> func.HttpResponse:
+        """Answer with an invocation, under the rule that the status is the outcome."""
+        document = self._document(view)
+        status = status_of(view.invocation)
+        if status == HTTPStatus.ACCEPTED:
+            headers["Location"] = f"{self._base_url}/api/invocations/{view.invocation.id}"
+            headers["Retry-After"] = str(retry_after_s(view.invocation, self._now()))
+            status = HTTPStatus.REQUEST_TIMEOUT if strict else status
+        if view.is_replay:
+            headers["Idempotency-Replayed"] = "true"
+        return _json(document, status=status, headers=headers)
 
     def _evaluate(self, req: func.HttpRequest) -> func.HttpResponse:
         self._working_service()
@@ -104,11 +211,9 @@ class Handlers:
 
     def _health(self, _: func.HttpRequest) -> func.HttpResponse:
         self._working_service()
-        # There is nothing to look at where the state goes to Azure Storage: nothing goes there yet.
         if self._store_health is not None:
             self._store_health.check()
-        store = None if self._store_health is None else "ok"
-        return _json({"status": "ok", "version": __version__, "store": store})
+        return _json({"status": "ok", "version": __version__, "store": "ok"})
 
     def _openapi(self, _: func.HttpRequest) -> func.HttpResponse:
         self._working_service()
@@ -134,19 +239,17 @@ class Handlers:
             return _problem(internal_problem(incident, instance=instance))
 
 
-def _later_features(req: func.HttpRequest) -> list[Fault]:
-    return [
-        Fault("", f"The header '{name}' is not built yet; send the request without it.")
-        for name in _LATER_HEADERS
-        if name.lower() in req.headers
-    ]
-
-
-def _json(body: JsonValue, *, status: int = 200) -> func.HttpResponse:
+def _json(
+    body: JsonValue, *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> func.HttpResponse:
     return func.HttpResponse(
         dump_json(body).encode(),
         status_code=status,
-        headers={"Content-Type": "application/json", "Cache-Control": "no-store"},
+        headers={
+            "Content-Type": "application/json",
+            "Cache-Control": "no-store",
+            **(headers or {}),
+        },
     )
 
 

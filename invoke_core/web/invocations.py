@@ -12,6 +12,7 @@ from invoke_core.model import CompletionEvent, Result, State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from invoke_core.documents import JsonValue
     from invoke_core.model import Invocation
@@ -24,6 +25,12 @@ def status_of(invocation: Invocation) -> int:
     if invocation.state is not State.COMPLETED:
         return 202
     return 200 if invocation.result in _PASSED else 424
+
+
+def retry_after_s(invocation: Invocation, now: datetime) -> int:
+    """Return the seconds after which to ask again: 1 to 30, more the longer it has lasted."""
+    lasted_s = (now - invocation.created_at).total_seconds()
+    return max(1, min(30, int(lasted_s / 10)))
 
 
 def invocation_document(

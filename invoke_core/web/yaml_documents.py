@@ -5,7 +5,7 @@ Source: HTTP contract, section 2 ("YAML is read with every scalar as text").
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import yaml
 
@@ -34,8 +34,14 @@ def read_yaml(text: str) -> JsonValue:
         for event in yaml.parse(text, Loader=yaml.CSafeLoader):
             builder.take(event)
     except yaml.YAMLError as error:
+        # The library reads ahead, and has a limit of its own, far past ours.
+        if "nesting depth" in _complaint(error):
+            raise InvalidBodyError(_TOO_DEEP) from None
         raise InvalidBodyError(f"This is not YAML: {_complaint(error)}.") from None
     return builder.document()
+
+
+_TOO_DEEP: Final = f"Nested deeper than {INPUT_DEPTH_LIMIT} levels."
 
 
 class _Mark(Protocol):
@@ -118,7 +124,7 @@ class _Builder:
         if self._awaits_key():
             raise InvalidBodyError(f"A YAML key is text ({_place(event.start_mark)}).")
         if len(self._open) >= INPUT_DEPTH_LIMIT:
-            raise InvalidBodyError(f"Nested deeper than {INPUT_DEPTH_LIMIT} levels.")
+            raise InvalidBodyError(_TOO_DEEP)
         self._add(container)
         self._open.append((container, None))
         self._key = None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import azure.functions as func
 import pytest
 
-from invoke_core.wiring import build_handlers
+from invoke_core.wiring import build_app
 from tests.api.target import Target
 
 if TYPE_CHECKING:
@@ -59,9 +59,42 @@ class Client:
         handle = self.handlers.create if route == "api/invocations" else self.handlers.evaluate
         return _answered(handle(request))
 
-    def get(self, route: str) -> Answered:
-        request = func.HttpRequest(method="GET", url=f"http://localhost:7071/{route}", body=b"")
-        handle = self.handlers.health if route == "api/health" else self.handlers.openapi
+    def get(
+        self,
+        route: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
+    ) -> Answered:
+        return self._call("GET", route, headers, query)
+
+    def cancel(self, invocation_id: str) -> Answered:
+        return self._call("POST", f"api/invocations/{invocation_id}/cancel", None, None)
+
+    def _call(
+        self,
+        method: str,
+        route: str,
+        headers: Mapping[str, str] | None,
+        query: Mapping[str, str] | None,
+    ) -> Answered:
+        _, name, *rest = route.split("/")
+        handle = {
+            ("health",): self.handlers.health,
+            ("openapi.json",): self.handlers.openapi,
+            ("invocations",): self.handlers.list,
+            ("invocations", "id"): self.handlers.get,
+            ("invocations", "id", "log"): self.handlers.log,
+            ("invocations", "id", "cancel"): self.handlers.cancel,
+        }[(name, *(["id", *rest[1:]] if rest else []))]
+        request = func.HttpRequest(
+            method=method,
+            url=f"http://localhost:7071/{route}",
+            headers=headers or {},
+            params=query or {},
+            route_params={"id": rest[0]} if rest else {},
+            body=b"",
+        )
         return _answered(handle(request))
 
     def step(self, *, variables: object = None, **inputs: object) -> Answered:
@@ -86,7 +119,7 @@ def make_client(root: Path, connections: object, **settings: str) -> Client:
         "DEMO_PASSWORD": PASSWORD,
         **settings,
     }
-    return Client(build_handlers(environ, root=root))
+    return Client(build_app(environ, root=root).handlers)
 
 
 def demo_connections(url: str, **members: object) -> dict[str, object]:

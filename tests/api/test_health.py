@@ -78,7 +78,7 @@ def test_the_store_is_looked_at_again_only_after_ten_seconds() -> None:
 
     store = Store()
     now = [100.0]
-    health = StoreHealth(store, monotonic_s=lambda: now[0])
+    health = StoreHealth(store.check, monotonic_s=lambda: now[0])
 
     assert _fails(health)
     store.broken = False

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +11,7 @@ from tests.api.conftest import PASSWORD, demo_connections, make_client
 from tests.api.target import Received, Reply, Target
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
     from tests.api.conftest import Client
@@ -502,11 +504,11 @@ def test_an_unknown_error_becomes_an_incident_and_says_nothing_else(client: Clie
     service = client.handlers._service
     assert not isinstance(service, Exception)
 
-    def broken() -> str:
+    def broken() -> datetime:
         message = "hunter2"
         raise RuntimeError(message)
 
-    service._new_id = broken
+    client.handlers._service = replace(service, now=broken)
 
     answered = client.step(method="GET")
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from invoke_core.documents import JsonNumber, JsonValue, parse_input
+from invoke_core.documents import JsonNumber, JsonValue, PlainText, parse_input
 from invoke_core.errors import Fault, InvalidInputError
 from invoke_core.inputs import Task, read_task
 from invoke_core.model import CompletionEvent, Method
@@ -58,11 +58,12 @@ DEFAULT_HEADERS = (
     ("TaskInstanceId", "task-1"),
 )
 METHODS = "OPTIONS, GET, HEAD, POST, PUT, DELETE, TRACE, PATCH"
+TOKEN = "the-token-of-this-task"
 NOT_BUILT = "is not built yet; this version runs one request in ApiResponse mode."
 
 
 def read(document: JsonValue, *, also: tuple[Fault, ...] = ()) -> Task:
-    return read_task(document, connections=BOOK, correlation=CORRELATION, also=also)
+    return read_task(document, connections=BOOK, correlation=CORRELATION, token=TOKEN, also=also)
 
 
 def faults_of(document: JsonValue, *, also: tuple[Fault, ...] = ()) -> list[tuple[str, str]]:
@@ -93,6 +94,7 @@ def test_a_step_of_nothing_but_a_connection_has_every_default() -> None:
         variables={},
         inputs=task.inputs,
         secrets=(),
+        asked=task.asked,
         warnings=(),
     )
     assert task.valid_status.text == "200-299"
@@ -111,7 +113,9 @@ def test_the_example_of_the_documentation_is_accepted_as_printed() -> None:
 def test_the_syntax_block_of_the_documentation_is_accepted_with_a_connection() -> None:
     text = DOCUMENTED_SYNTAX.replace("serviceConnection: #", "serviceConnection: generic_demo #")
 
-    assert read(read_yaml(text)) == of_inputs()
+    task = read(read_yaml(text))
+
+    assert task == replace(of_inputs(), asked=task.asked)
 
 
 def test_the_syntax_block_with_every_line_uncommented_is_accepted() -> None:
@@ -119,7 +123,9 @@ def test_the_syntax_block_with_every_line_uncommented_is_accepted() -> None:
         "serviceConnection: #", "serviceConnection: generic_demo #"
     )
 
-    assert read(read_yaml(text)) == of_inputs()
+    task = read(read_yaml(text))
+
+    assert task == replace(of_inputs(), asked=task.asked)
 
 
 def test_the_syntax_block_without_a_connection_lacks_one() -> None:
@@ -485,14 +491,11 @@ def test_each_unknown_macro_is_a_warning_and_stays_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("written", ["true", "TRUE", True, " true "])
-def test_callback_is_refused_by_name_and_a_criteria_with_it(written: JsonValue) -> None:
-    not_built = "'waitForCompletion: true' (Callback mode) is not built yet."
+def test_a_callback_is_asked_for_and_takes_no_criteria(written: JsonValue) -> None:
+    task = of_inputs(waitForCompletion=written, successCriteria="")
 
-    assert faults_of(step(waitForCompletion=written, successCriteria="")) == [
-        ("/inputs/waitForCompletion", not_built)
-    ]
+    assert task.completion_event is CompletionEvent.CALLBACK
     assert faults_of(step(waitForCompletion=written, successCriteria="true")) == [
-        ("/inputs/waitForCompletion", not_built),
         (
             "/inputs/successCriteria",
             (
@@ -501,6 +504,54 @@ def test_callback_is_refused_by_name_and_a_criteria_with_it(written: JsonValue) 
             ),
         ),
     ]
+
+
+@pytest.mark.parametrize(("waits", "sent"), [("true", TOKEN), ("false", "")])
+def test_the_token_is_known_to_a_task_that_waits_and_to_no_other(waits: str, sent: str) -> None:
+    variables: JsonValue = {"waits": waits}
+    task = read(
+        {
+            "inputs": {
+                "serviceConnection": "generic_demo",
+                "waitForCompletion": "$(waits)",
+                "body": "<$(system.AccessToken)>",
+            },
+            "variables": variables,
+        }
+    )
+
+    assert task.body == f"<{sent}>".encode()
+    assert dict(task.headers).get("AuthToken", "") == sent
+
+
+def test_what_was_asked_is_one_text_however_it_was_written() -> None:
+    asked = of_inputs(method="GET", body={"b": JsonNumber("1.0"), "a": True}).asked
+
+    assert (
+        asked
+        == read(
+            {
+                "steps": [
+                    {
+                        "inputs": {
+                            "METHOD": "GET",
+                            "connectedServiceName": "generic_demo",
+                            "body": {"b": PlainText("1.0"), "a": PlainText("true")},
+                        }
+                    }
+                ],
+                "variables": {},
+            }
+        ).asked
+    )
+    assert asked != of_inputs(method="GET", body={"a": True, "b": JsonNumber("1.0")}).asked
+    assert asked != of_inputs(method="get", body={"b": JsonNumber("1.0"), "a": True}).asked
+
+
+def test_what_was_asked_is_told_before_macros_are_expanded() -> None:
+    one = of_inputs(body="$(system.PlanId)")
+
+    assert "$(system.PlanId)" in one.asked
 
 
 @pytest.mark.parametrize("written", ["yes", "1", "on", "ApiResponse"])

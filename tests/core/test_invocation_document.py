@@ -96,7 +96,7 @@ def test_what_has_not_ended_is_accepted_and_not_failed(state: State) -> None:
 def test_absent_parts_are_null_and_not_missing() -> None:
     own = "https://invoke.example.com/api/invocations/plan-1"
 
-    document = invocation_document(BARE, base_url="https://invoke.example.com")
+    document = invocation_document(BARE, variables={}, base_url="https://invoke.example.com")
 
     assert document == {
         "id": "plan-1",
@@ -139,7 +139,7 @@ def test_absent_parts_are_null_and_not_missing() -> None:
 
 
 def test_every_part_has_the_names_of_the_contract() -> None:
-    document = invocation_document(FAILED, base_url="https://invoke.example.com")
+    document = invocation_document(FAILED, variables={}, base_url="https://invoke.example.com")
 
     assert {
         name: document[name]
@@ -171,7 +171,7 @@ def test_every_part_has_the_names_of_the_contract() -> None:
 
 
 def test_times_are_rfc_3339_in_utc() -> None:
-    document = invocation_document(FAILED, base_url="")
+    document = invocation_document(FAILED, variables={}, base_url="")
 
     assert document["startedAt"] == "2026-01-27T12:30:01.123Z"
     assert document["finishedAt"] == "2026-01-27T12:30:02.000Z"
@@ -180,7 +180,9 @@ def test_times_are_rfc_3339_in_utc() -> None:
 def test_a_callback_has_the_link_its_service_reports_to() -> None:
     waiting = replace(BARE, completion_event=CompletionEvent.CALLBACK)
 
-    links = invocation_document(waiting, base_url="https://invoke.example.com")["links"]
+    links = invocation_document(waiting, variables={}, base_url="https://invoke.example.com")[
+        "links"
+    ]
 
     assert isinstance(links, dict)
     assert links["events"] == (
