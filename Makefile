@@ -3,9 +3,11 @@
 PYTHON ?= python3
 PORT ?= 7071
 
-key = $(shell cat $(1) | $(PYTHON) -c 'import hashlib,sys; print("%d.%d-" % sys.version_info[:2] + hashlib.sha256(sys.stdin.buffer.read()).hexdigest()[:12])')
+digest = $(shell cat $(1) | $(PYTHON) -c 'import hashlib,sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest()[:12])')
+key = $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')-$(call digest,$(1))
 RUN_ENV := .venv/run-$(call key,requirements.txt)
 DEV_ENV := .venv/dev-$(call key,requirements.txt requirements-dev.txt)
+NODE_ENV := .venv/node-$(call digest,tests/node/package.json)
 
 .PHONY: help run test check format host lock clean
 help:
@@ -20,8 +22,8 @@ help:
 run: $(RUN_ENV)/ready
 	@$(RUN_ENV)/bin/python -m examples.first_light --port $(PORT)
 
-test: $(DEV_ENV)/ready
-	$(DEV_ENV)/bin/python -m pytest -n auto
+test: $(DEV_ENV)/ready $(NODE_ENV)/ready
+	NODE_PACKAGES="$(CURDIR)/$(NODE_ENV)/node_modules" $(DEV_ENV)/bin/python -m pytest -n auto
 
 check: $(DEV_ENV)/ready
 	$(DEV_ENV)/bin/ruff format --check .
@@ -50,6 +52,12 @@ clean:
 	@$(call make_env,requirements.txt)
 .venv/dev-%/ready: requirements.txt requirements-dev.txt
 	@$(call make_env,requirements-dev.txt)
+.venv/node-%/ready: tests/node/package.json
+	@command -v npm >/dev/null || { echo 'make test needs Node.js 20 or newer with npm: the tests run a Table Storage emulator with it.' >&2; exit 1; }
+	@echo 'Preparing $(@D) (once) ...'
+	@rm -rf $(@D) && mkdir -p $(@D) && cp $< $(@D)
+	@cd $(@D) && npm install --no-package-lock --no-audit --no-fund --loglevel=error
+	@touch $@
 
 define make_env
 $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; this is %s. Try: make PYTHON=python3.11 ..." % sys.version.split()[0])'

@@ -44,6 +44,37 @@ class Secret:
     __str__ = __repr__
 
 
+@dataclass(frozen=True, slots=True)
+class AccountIdentity:
+    """A storage account that is entered with an identity of Microsoft Entra ID.
+
+    Attributes:
+        table_uri: Where its tables are.
+        queue_uri: Where its queues are.
+        managed: Whether the app's managed identity is used, and nothing else is tried.
+        client_id: Which user-assigned identity; None for the app's own.
+    """
+
+    table_uri: str
+    queue_uri: str
+    managed: bool
+    client_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StorageAccount:
+    """A storage account that the settings name.
+
+    Attributes:
+        setting: The setting, or what the names of its settings begin with; a trigger's
+            ``connection`` is this too.
+        access: How it is reached: a connection string, or an identity.
+    """
+
+    setting: str
+    access: Secret | AccountIdentity
+
+
 class Method(StrEnum):
     """The methods a task may use (task documentation, input ``method``)."""
 

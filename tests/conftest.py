@@ -1,0 +1,60 @@
+"""The stores that tests of any package may use: both kinds, each test with one of its own."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+
+from invoke_core.adapters.sqlite import SqliteStore
+from invoke_core.adapters.tables import TablesStore
+from invoke_core.model import Secret, StorageAccount
+from tests.azurite import start_azurite
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from invoke_core.ports import EntityStore
+
+    OpenStore = Callable[[], EntityStore]
+
+
+@pytest.fixture(scope="session")
+def azurite_connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The connection string of an emulator that runs as long as the tests do."""
+    azurite = start_azurite(tmp_path_factory.mktemp("azurite"))
+    yield azurite.connection_string
+    azurite.stop()
+
+
+@pytest.fixture(params=["sqlite", "azurite"])
+def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenStore]:
+    """Opens the test's own store, once more with each call."""
+    with ExitStack() as opened:
+        if request.param == "sqlite":
+
+            def open_one() -> EntityStore:
+                sqlite = SqliteStore(tmp_path / "data" / "invoke.db")
+                opened.callback(sqlite.close)
+                return sqlite
+
+        else:
+            text = request.getfixturevalue("azurite_connection")
+            account = StorageAccount("InvokeStorage", Secret(text))
+            table = f"t{uuid4().hex}"
+
+            def open_one() -> EntityStore:
+                tables = TablesStore(account, threads=32, new_id=lambda: uuid4().hex, table=table)
+                opened.callback(tables.close)
+                return tables
+
+        yield open_one
+
+
+@pytest.fixture
+def store(open_store: OpenStore) -> EntityStore:
+    """The test's own store, of each kind in turn."""
+    return open_store()
