@@ -1,4 +1,4 @@
-"""The functions of an app, found by request and called as the Functions host and worker call them.
+"""Functions found by request, and called as the Functions host and worker call them.
 
 Source of what is not said here: the public sources of the Functions host
 (``GrpcMessageConversionExtensions``) and of azure-functions.
@@ -6,7 +6,6 @@ Source of what is not said here: the public sources of the Functions host
 
 from __future__ import annotations
 
-import inspect
 import json
 import logging
 import re
@@ -23,10 +22,10 @@ from invoke_core.local.errors import LocalServerError
 from invoke_core.local.routing import RESERVED, Route, RouteTable, decode_path, parse_template
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from azure.functions.decorators.function_app import Function
+    from invoke_core.local.indexing import Indexed
 
 _log = logging.getLogger(__name__)
 
@@ -98,31 +97,24 @@ class FunctionHost:
     """Finds the function for a request."""
 
     def __init__(
-        self, app: func.FunctionApp, *, route_prefix: str, function_key: str | None
+        self, functions: Iterable[Indexed], *, route_prefix: str, function_key: str | None
     ) -> None:
-        """Index the functions of the app, once.
+        """Build the table of routes, once.
 
         Args:
-            app: The app object of ``function_app.py``.
+            functions: Those with an HTTP trigger.
             route_prefix: Stands before every route; may be empty.
             function_key: What callers of functions that are not anonymous have to show; None or
                 empty opens them.
 
         Raises:
-            LocalServerError: The Functions host would refuse a function, or the local server cannot
-                run it.
+            LocalServerError: The Functions host would refuse a route.
         """
-        # The library remembers the names it has seen, and takes a second look for a double.
-        app.functions_bindings = None
-        try:
-            functions = app.get_functions()
-        except ValueError as error:
-            raise LocalServerError(f"The app cannot be indexed: {error}") from error
-        indexed = {one.get_function_name() or "": _HttpFunction(one) for one in functions}
-        self._functions: Mapping[str, _HttpFunction] = indexed
+        found = {one.name: _HttpFunction(one) for one in functions}
+        self._functions: Mapping[str, _HttpFunction] = found
         self._routes = RouteTable(
             Route(name, parse_template(_join(route_prefix, one.route)), one.methods)
-            for name, one in indexed.items()
+            for name, one in found.items()
         )
         self._key = function_key or None
 
@@ -147,39 +139,19 @@ class FunctionHost:
 
 
 class _HttpFunction:
-    """A function with an HTTP trigger, checked as the worker checks it."""
+    """A function with an HTTP trigger."""
 
-    def __init__(self, function: Function) -> None:
-        name = function.get_function_name()
-        trigger: Any = function.get_trigger()
-        # Other triggers get their branch here, and a runner of their own beside the listener.
-        if trigger is None or trigger.type != "httpTrigger":
-            raise LocalServerError(
-                f"The local server cannot run the function '{name}': it has the trigger "
-                f"'{trigger.type if trigger else None}', and only HTTP triggers are supported."
-            )
-        bindings = [(one.type, one.name) for one in function.get_bindings() if one is not trigger]
-        user_function = function.get_user_function()
-        if bindings != [("http", "$return")] or inspect.iscoroutinefunction(user_function):
-            raise LocalServerError(
-                f"The local server cannot run the function '{name}': it runs synchronous "
-                "functions with an HTTP trigger and an HTTP answer, without further bindings."
-            )
-        if list(inspect.signature(user_function).parameters) != [trigger.name]:
-            raise LocalServerError(
-                f"The function '{name}' has to take one parameter, named '{trigger.name}'."
-            )
-        self.route: str = (trigger.route or "").strip() or str(name)
+    def __init__(self, function: Indexed) -> None:
+        trigger = function.trigger
+        self.route: str = (trigger.route or "").strip() or function.name
         if self.route.strip("/").lower().startswith(RESERVED):
             raise LocalServerError(
-                f"The route '{self.route}' of the function '{name}' is refused: no route may begin "
-                f"with {' or '.join(RESERVED)}."
+                f"The route '{self.route}' of the function '{function.name}' is refused: no route "
+                f"may begin with {' or '.join(RESERVED)}."
             )
         self.methods = frozenset(str(one.value) for one in trigger.methods or ())
         self.anonymous = trigger.auth_level is func.AuthLevel.ANONYMOUS
-        self._name = name
-        self._parameter: str = trigger.name
-        self._function = user_function
+        self._function = function
 
     def call(
         self,
@@ -191,9 +163,9 @@ class _HttpFunction:
         """Call the function; an exception in it is a 500, and told to the log alone."""
         try:
             request = _decode(head, query, route_values, body)
-            return _encode(self._function(**{self._parameter: request}))
+            return _encode(self._function.call(request))
         except Exception:  # noqa: BLE001  # whatever it is, the caller sees a bare 500
-            _log.exception("The function '%s' failed.", self._name)
+            _log.exception("The function '%s' failed.", self._function.name)
             return Answer(HTTPStatus.INTERNAL_SERVER_ERROR)
 
 

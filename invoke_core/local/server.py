@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
+import os
 import queue
 import selectors
 import signal
@@ -18,7 +19,9 @@ from typing import TYPE_CHECKING, Self
 from invoke_core.local.connection import Connection
 from invoke_core.local.errors import LocalServerError
 from invoke_core.local.host import FunctionHost, read_route_prefix
+from invoke_core.local.indexing import HTTP, TIMER, index
 from invoke_core.local.threads import Threads
+from invoke_core.local.timers import Timer, Timers
 from invoke_core.settings.application import DEFAULT_THREADS
 
 if TYPE_CHECKING:
@@ -39,7 +42,7 @@ _ACCEPT_PAUSE_S = 0.1
 
 
 class LocalServer:
-    """Serves the HTTP functions of an app on one address.
+    """Serves the HTTP functions of an app on one address, and runs its timers.
 
     A connection holds a thread only while a request of it is read or answered; between requests it
     waits in the selector, so that idle clients never use up the threads.
@@ -57,7 +60,7 @@ class LocalServer:
         threads: int = DEFAULT_THREADS,
         idle_s: float = IDLE_S,
     ) -> None:
-        """Index the app and take the address; requests are answered from ``start`` on.
+        """Index the app and take the address; functions are called from ``start`` on.
 
         Args:
             app: The app object of ``function_app.py``.
@@ -73,11 +76,14 @@ class LocalServer:
         Raises:
             LocalServerError: The app cannot be run here, or the address cannot be taken.
         """
+        indexed = index(app)
         functions = FunctionHost(
-            app,
+            (one for one in indexed if one.trigger.type == HTTP),
             route_prefix=read_route_prefix(app_root / "host.json"),
             function_key=function_key,
         )
+        # As on the platform, schedules refer to what the functions find in their environment.
+        timers = [Timer(one, os.environ) for one in indexed if one.trigger.type == TIMER]
         self._listener = _listen(host, port)
         shown = f"[{host}]" if ":" in host else host
         self.url = f"http://{shown}:{self._listener.getsockname()[1]}"
@@ -85,6 +91,7 @@ class LocalServer:
         self._drop_chunked = drop_chunked
         self._idle_s = idle_s
         self._threads = Threads(threads)
+        self._timers = Timers(timers)
         self._stopping = threading.Event()
         self._returned: deque[Connection] = deque()
         self._waker, self._wake_up = socket.socketpair()
@@ -92,24 +99,28 @@ class LocalServer:
         self._loop = threading.Thread(target=self._watch, name="listener", daemon=True)
 
     def start(self) -> None:
-        """Begin to answer."""
+        """Begin to answer, and to run timers."""
         self._loop.start()
+        self._timers.start()
 
     def stop(self, *, grace_s: float = 10.0) -> int:
-        """Close the listener and idle connections at once, and let running requests finish.
+        """Close the listener and idle connections at once, and let running calls finish.
 
         Args:
-            grace_s: Seconds running requests get.
+            grace_s: Seconds running requests and a running timer get.
 
         Returns:
-            How many requests were still running when the time was over.
+            How many calls were still running when the time was over; they die with the process.
         """
+        deadline = monotonic() + grace_s
         self._stopping.set()
+        self._timers.stop(timeout_s=0)
         if self._loop.is_alive():
             self._wake()
             self._loop.join()
         self._listener.close()
-        left = self._threads.close(timeout_s=grace_s)
+        left = self._threads.close(timeout_s=max(0.0, deadline - monotonic()))
+        left += self._timers.stop(timeout_s=max(0.0, deadline - monotonic()))
         for connection in self._returned:
             connection.close()
         self._waker.close()
@@ -221,7 +232,8 @@ def serve(
     Args:
         server: Not yet started.
         announce: Gets the one line that says where the server listens, once it does.
-        grace_s: Seconds running requests get at the end; a second signal does not wait.
+        grace_s: Seconds running calls get at the end; a second signal does not wait. What still
+            runs then is left where it is, and does not keep the process from ending.
     """
     # Putting into this queue is safe within a signal handler; setting an event is not.
     signals: queue.SimpleQueue[int] = queue.SimpleQueue()
@@ -239,7 +251,7 @@ def serve(
         for one in before:
             signal.signal(one, signal.SIG_DFL)
         if left := server.stop(grace_s=grace_s):
-            _log.warning("%d requests were still running after %g s.", left, grace_s)
+            _log.warning("%d calls were still running after %g s.", left, grace_s)
     finally:
         for one, handler in before.items():
             signal.signal(one, handler)

@@ -7,6 +7,7 @@ import pytest
 
 from invoke_core.local.errors import LocalServerError
 from invoke_core.local.host import FunctionHost, read_route_prefix
+from invoke_core.local.indexing import index
 from invoke_core.local.server import LocalServer
 from tests.local.toy import toy_app
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def _host(app: func.FunctionApp, route_prefix: str = "") -> FunctionHost:
-    return FunctionHost(app, route_prefix=route_prefix, function_key=None)
+    return FunctionHost(index(app), route_prefix=route_prefix, function_key=None)
 
 
 def _app_with(route: str | None) -> func.FunctionApp:
@@ -37,82 +38,6 @@ def test_a_reserved_route_keeps_the_server_from_starting(route: str) -> None:
         f"The route '{route}' of the function 'one' is refused: no route may begin with admin or "
         "runtime."
     )
-
-
-def test_a_trigger_that_cannot_be_run_keeps_the_server_from_starting() -> None:
-    app = func.FunctionApp()
-
-    @app.timer_trigger(schedule="0 * * * * *", arg_name="timer")
-    def tick(timer: func.TimerRequest) -> None:
-        del timer
-
-    with pytest.raises(LocalServerError) as caught:
-        _host(app)
-
-    assert caught.value.message == (
-        "The local server cannot run the function 'tick': it has the trigger 'timerTrigger', and "
-        "only HTTP triggers are supported."
-    )
-
-
-def test_a_further_binding_keeps_the_server_from_starting() -> None:
-    app = func.FunctionApp()
-
-    @app.route(route="x")
-    @app.queue_output(arg_name="out", queue_name="q", connection="c")
-    def one(req: func.HttpRequest, out: func.Out[str]) -> str:
-        del req, out
-        return ""
-
-    with pytest.raises(LocalServerError, match="without further bindings"):
-        _host(app)
-
-
-def test_an_async_function_keeps_the_server_from_starting() -> None:
-    app = func.FunctionApp()
-
-    @app.route(route="x")
-    async def one(req: func.HttpRequest) -> str:
-        return str(req.method)
-
-    with pytest.raises(LocalServerError, match="it runs synchronous functions"):
-        _host(app)
-
-
-def test_a_parameter_named_unlike_its_binding_keeps_the_server_from_starting() -> None:
-    """The worker refuses it as well, and the whole app with it."""
-    app = func.FunctionApp()
-
-    @app.route(route="x")
-    def one(request: func.HttpRequest) -> str:
-        return str(request.method)
-
-    with pytest.raises(LocalServerError) as caught:
-        _host(app)
-
-    assert caught.value.message == "The function 'one' has to take one parameter, named 'req'."
-
-
-def test_two_functions_of_one_name_keep_the_server_from_starting() -> None:
-    app = func.FunctionApp()
-    for route in ("x", "y"):
-
-        @app.route(route=route)
-        def one(req: func.HttpRequest) -> str:
-            return str(req.method)
-
-    with pytest.raises(
-        LocalServerError, match=r"^The app cannot be indexed: Function one does not"
-    ):
-        _host(app)
-
-
-def test_an_app_can_be_indexed_again() -> None:
-    app = toy_app()
-    app.get_functions()
-
-    _host(app)
-    _host(app)
 
 
 def test_a_function_without_a_route_is_found_under_its_name_behind_the_prefix() -> None:
