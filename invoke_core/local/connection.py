@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import h11
 
+from invoke_core.local.framing import check_chunk, check_head
 from invoke_core.local.heads import read_head, refusal
 from invoke_core.local.host import Answer, Call, FunctionHost
 
@@ -65,6 +66,7 @@ class Connection:
         self._base_url = base_url
         self._drop_chunked = drop_chunked
         self._stopping = stopping
+        self._is_refused = False
 
     def fileno(self) -> int:
         """Return the socket's descriptor, for selectors."""
@@ -87,7 +89,7 @@ class Connection:
         except Exception:  # noqa: BLE001  # one connection's fault never ends the server
             _log.exception("A connection failed.")
             return False
-        return self._http.their_state is h11.IDLE
+        return self._http.states == {h11.CLIENT: h11.IDLE, h11.SERVER: h11.IDLE}
 
     def close(self) -> None:
         """Close the connection, after the client could read the last answer."""
@@ -117,13 +119,14 @@ class Connection:
 
     def _is_unread(self) -> bool:
         """Tell whether a request was left before its end, so that no other can be told from it."""
-        return self._http.their_state in {h11.SEND_BODY, h11.ERROR}
+        return self._is_refused or self._http.their_state is h11.SEND_BODY
 
     def _answer_next(self) -> bool:
         """Answer a request if its head is there; tell whether another one may follow."""
         started = monotonic()
         method = path = name = "-"
         try:
+            check_head(self._http.trailing_data[0])
             request = self._http.next_event()
             if not isinstance(request, h11.Request):
                 return False
@@ -131,6 +134,7 @@ class Connection:
             method, path = head.method, head.path
             answer, name = self._run(self._host.find(head), request)
         except h11.RemoteProtocolError as error:
+            self._is_refused = True
             answer = Answer(error.error_status_hint)
         self._write(answer, with_body=method != "HEAD")
         took_ms = (monotonic() - started) * 1000
@@ -138,18 +142,29 @@ class Connection:
         return self._http.our_state is h11.DONE
 
     def _run(self, found: Call | HTTPStatus, request: h11.Request) -> tuple[Answer, str]:
+        fields = dict(request.headers)
         if isinstance(found, HTTPStatus):
             # Where there is no body, this is its end; any other is left unread.
-            self._http.next_event()
+            self._next_of_body(between_chunks=b"transfer-encoding" in fields)
             return Answer(found), "-"
-        return found.run(self._body(dict(request.headers))), found.name
+        return found.run(self._body(fields)), found.name
+
+    def _next_of_body(self, *, between_chunks: bool) -> object:
+        if between_chunks:
+            check_chunk(self._http.trailing_data[0])
+        return self._http.next_event()
 
     def _body(self, fields: dict[bytes, bytes]) -> bytes:
         if int(fields.get(b"content-length", b"0")) > BODY_LIMIT_BYTES:
             raise refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         body = bytearray()
-        while not isinstance(event := self._http.next_event(), h11.EndOfMessage):
+        in_chunks = b"transfer-encoding" in fields
+        between_chunks = in_chunks
+        while not isinstance(
+            event := self._next_of_body(between_chunks=between_chunks), h11.EndOfMessage
+        ):
             if isinstance(event, h11.Data):
+                between_chunks = event.chunk_end
                 body += event.data
                 if len(body) > BODY_LIMIT_BYTES:
                     raise refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
@@ -158,7 +173,7 @@ class Connection:
                 go_on = h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue")
                 self._send(self._http.send(go_on))
             self._receive()
-        return b"" if self._drop_chunked and b"transfer-encoding" in fields else bytes(body)
+        return b"" if self._drop_chunked and in_chunks else bytes(body)
 
     def _write(self, answer: Answer, *, with_body: bool) -> None:
         # h11 takes no white space around a value; to a client it means nothing.
