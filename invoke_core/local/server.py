@@ -251,7 +251,7 @@ def serve(
         for one in before:
             signal.signal(one, signal.SIG_DFL)
         if left := server.stop(grace_s=grace_s):
-            _log.warning("%d calls were still running after %g s.", left, grace_s)
+            _log.warning("Calls still running after %g s: %d.", grace_s, left)
     finally:
         for one, handler in before.items():
             signal.signal(one, handler)

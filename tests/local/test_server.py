@@ -8,10 +8,11 @@ import logging
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import azure.functions as func
 import pytest
 
 from invoke_core.local.errors import LocalServerError
@@ -276,6 +277,36 @@ def test_a_hundred_slow_requests_run_side_by_side(server: LocalServer) -> None:
 
     assert answers == [(200, b"slept")] * 100
     assert time.monotonic() - started < 6
+
+
+def test_held_calls_leave_room_for_others(app_root: Path) -> None:
+    """256 long polls may be held at once; events and the status have to get through."""
+    release, entered = threading.Event(), threading.Semaphore(0)
+    app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+
+    @app.route(route="api/hold")
+    def hold(req: func.HttpRequest) -> str:
+        del req
+        entered.release()
+        release.wait(20)
+        return "released"
+
+    @app.route(route="api/open")
+    def open_(req: func.HttpRequest) -> str:
+        return str(req.method)
+
+    with LocalServer(app, app_root=app_root, port=0) as server, ExitStack() as stack:
+        held = [stack.enter_context(closing(_connect(server))) for _ in range(256)]
+        for connection in held:
+            connection.request("GET", "/api/hold")
+        assert all(entered.acquire(timeout=10) for _ in held)
+
+        started = time.monotonic()
+        assert _ask(server, "POST", "/api/open") == (200, b"POST")
+        assert time.monotonic() - started < 0.5
+
+        release.set()
+        assert {one.getresponse().read() for one in held} == {b"released"}
 
 
 def test_small_answers_are_not_held_back(server: LocalServer) -> None:

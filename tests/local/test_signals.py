@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 import urllib.request
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -17,7 +20,8 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def process(app_root: Path, request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "tests.local.toy", str(app_root), "0"]
+    grace_s = str(getattr(request, "param", 10))
+    command = [sys.executable, "-m", "tests.local.toy", str(app_root), grace_s]
     with subprocess.Popen(  # noqa: S603  # our own interpreter and module
         command,
         cwd=request.config.rootpath,
@@ -64,6 +68,27 @@ def test_a_running_request_is_finished_before_the_end(process: subprocess.Popen[
     asking.join()
 
     assert (process.returncode, answers) == (0, [b"slept"])
+
+
+@pytest.mark.parametrize("process", [0.5], indirect=True)
+def test_held_calls_do_not_keep_the_process_from_ending(process: subprocess.Popen[str]) -> None:
+    """As a long poll does, or a function that hangs: their threads die with the process."""
+    parts = urlsplit(_announced(process))
+    held = [socket.create_connection((parts.hostname, parts.port), timeout=10) for _ in range(20)]
+    with ExitStack() as stack:
+        for client in held:
+            stack.enter_context(client)
+            client.sendall(b"GET /api/slow?s=60 HTTP/1.1\r\nHost: h\r\n\r\n")
+        time.sleep(0.5)
+        started = time.monotonic()
+
+        process.terminate()
+        output, errors = process.communicate(timeout=10)
+
+        assert 0.4 < time.monotonic() - started < 5
+        assert (process.returncode, output) == (0, "")
+        assert errors == "Calls still running after 0.5 s: 20.\n"
+        assert held[0].recv(1) == b""
 
 
 def test_a_second_signal_does_not_wait(process: subprocess.Popen[str]) -> None:

@@ -119,5 +119,5 @@ def toy_app(release: threading.Event | None = None) -> func.FunctionApp:
 
 
 if __name__ == "__main__":
-    folder, port = sys.argv[1:]
-    serve(LocalServer(toy_app(), app_root=Path(folder), port=int(port)))
+    folder, grace_s = sys.argv[1:]
+    serve(LocalServer(toy_app(), app_root=Path(folder), port=0), grace_s=float(grace_s))
