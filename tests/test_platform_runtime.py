@@ -1,7 +1,8 @@
 """The platform's own runtime package indexes our app, and every route answers through it.
 
 It checks what neither the library nor the local server does: annotations, parameter names, return
-types. A route without a line in ``_CALLS`` fails a test.
+types. A function without a line in ``_FUNCTIONS`` or ``_TIMERS``, and a route without one in
+``_CALLS``, fail a test.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import os
 import subprocess
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
+from urllib.parse import parse_qsl
 
 import pytest
 
+from invoke_core.local.routing import Route, RouteTable, decode_path, parse_template
 from tests.platform_runtime import driver
 from tests.platform_runtime.environment import ROOT, find_python, make_environment
 
@@ -33,6 +36,8 @@ _JSON = {"content-type": "application/json"}
 
 @dataclass(frozen=True, kw_only=True)
 class _Expected:
+    """A function with an HTTP trigger, as it is to be indexed."""
+
     function: str
     route: str
     methods: tuple[str, ...]
@@ -40,16 +45,24 @@ class _Expected:
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Timer:
+    """A function with a timer trigger, as it is to be indexed. The tests call it once."""
+
+    function: str
+    schedule: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Call:
+    """A request. Route and query values follow from its target, a path that may have a query."""
+
     function: str
     method: str
-    path: str
+    target: str
     status: int
     shows: str
     body: str = ""
     headers: dict[str, str] = field(default_factory=dict)
-    params: dict[str, str] = field(default_factory=dict)
-    route_params: dict[str, str] = field(default_factory=dict)
 
 
 _FUNCTIONS = [
@@ -60,15 +73,16 @@ _FUNCTIONS = [
         function="openapi", route="api/openapi.json", methods=("GET",), auth_level="ANONYMOUS"
     ),
 ]
+_TIMERS: list[_Timer] = []
 _CALLS = [
-    _Call(function="health", method="GET", path="/api/health", status=200, shows='"status"'),
+    _Call(function="health", method="GET", target="/api/health", status=200, shows='"status"'),
     _Call(
-        function="openapi", method="GET", path="/api/openapi.json", status=200, shows='"openapi"'
+        function="openapi", method="GET", target="/api/openapi.json", status=200, shows='"openapi"'
     ),
     _Call(
         function="criteria_evaluate",
         method="POST",
-        path="/api/criteria/evaluate",
+        target="/api/criteria/evaluate",
         headers=_JSON,
         body=json.dumps({"criteria": "eq(root['count'], 1425)", "body": {"count": 1425}}),
         status=200,
@@ -77,7 +91,7 @@ _CALLS = [
     _Call(
         function="invocations_create",
         method="POST",
-        path="/api/invocations",
+        target="/api/invocations",
         headers=_JSON,
         body='{"inputs": {"method": "FETCH"}}',
         status=400,
@@ -86,36 +100,50 @@ _CALLS = [
     _Call(
         function="invocations_create",
         method="POST",
-        path="/api/invocations",
+        target="/api/invocations",
         status=415,
         shows="application/problem+json",
     ),
 ]
 
 
-def _drive(folder: Path, calls: Sequence[_Call] = ()) -> driver.Report:
+def _request(call: _Call, functions: Sequence[_Expected]) -> driver.Call:
+    """Give a call what the host would: what the first route that takes it finds in its path."""
+    table = RouteTable(
+        Route(one.function, parse_template(one.route), frozenset(one.methods)) for one in functions
+    )
+    path, _, query = call.target.partition("?")
+    found = table.find(call.method, decode_path(path) or "")
+    assert found is not None, call
+    function, route_params = found
+    assert function == call.function
+    http = driver.Http(
+        method=call.method,
+        url=f"https://app.example{call.target}",
+        headers=call.headers,
+        params=dict(parse_qsl(query)),
+        route_params=route_params,
+        body=call.body,
+    )
+    return driver.Call(function=function, http=http)
+
+
+def _firing(function: str, *, past_due: bool = False) -> driver.Call:
+    sent = {"Schedule": {"AdjustForDST": True}, "ScheduleStatus": None, "IsPastDue": past_due}
+    return driver.Call(function=function, timer=json.dumps(sent))
+
+
+def _drive(folder: Path, calls: Sequence[driver.Call] = (), **settings: str) -> driver.Report:
     assert _PYTHON is not None
     interpreter = make_environment(*_PYTHON)
-    sent = [
-        driver.Call(
-            function=call.function,
-            method=call.method,
-            url=f"https://app.example{call.path}",
-            headers=call.headers,
-            params=call.params,
-            route_params=call.route_params,
-            body=call.body,
-        )
-        for call in calls
-    ]
     done = subprocess.run(  # noqa: S603  # our own driver
         [str(interpreter), driver.__file__, str(folder)],
-        input=json.dumps(sent),
+        input=json.dumps(calls),
         capture_output=True,
         text=True,
         check=False,
         cwd=folder,
-        env={"PATH": os.defpath},
+        env={"PATH": os.defpath, **settings},
         timeout=60,
     )
     assert done.returncode == 0, done.stderr
@@ -123,33 +151,44 @@ def _drive(folder: Path, calls: Sequence[_Call] = ()) -> driver.Report:
 
 
 @pytest.fixture(scope="module")
-def report() -> driver.Report:
-    return _drive(ROOT, _CALLS)
+def report(tmp_path_factory: pytest.TempPathFactory) -> driver.Report:
+    calls = [_request(call, _FUNCTIONS) for call in _CALLS]
+    calls += [_firing(timer.function) for timer in _TIMERS]
+    store = tmp_path_factory.mktemp("store") / "invoke.db"
+    return _drive(ROOT, calls, InvokeStorage=f"sqlite:///{store}")
+
+
+def _indexed(function: driver.Indexed) -> _Expected | _Timer:
+    trigger, *others = sorted(function["bindings"], key=lambda one: one["direction"])
+    if trigger["type"] == "timerTrigger":
+        assert others == []
+        return _Timer(function=function["name"], schedule=trigger["schedule"])
+    assert trigger["type"] == "httpTrigger"
+    assert [(one["type"], one["name"]) for one in others] == [("http", "$return")]
+    return _Expected(
+        function=function["name"],
+        route=trigger["route"],
+        methods=tuple(trigger["methods"]),
+        auth_level=trigger["authLevel"],
+    )
 
 
 def test_the_platform_indexes_every_function_as_declared(report: driver.Report) -> None:
     assert report["failure"] == ""
-    indexed = []
-    for function in report["functions"]:
-        trigger, answer = sorted(function["bindings"], key=lambda one: one["direction"])
-        assert (trigger["type"], answer["type"], answer["name"]) == (
-            "httpTrigger",
-            "http",
-            "$return",
-        )
-        indexed.append(
-            _Expected(
-                function=function["name"],
-                route=trigger["route"],
-                methods=tuple(trigger["methods"]),
-                auth_level=trigger["authLevel"],
-            )
-        )
-    assert sorted(indexed, key=lambda one: one.function) == _FUNCTIONS
+    indexed = {one["name"]: _indexed(one) for one in report["functions"]}
+    http = {one.function: one for one in _FUNCTIONS}
+    assert indexed == http | {one.function: one for one in _TIMERS}
 
 
 def test_every_function_is_called(report: driver.Report) -> None:
-    assert {call.function for call in _CALLS} == {one["name"] for one in report["functions"]}
+    called = {one.function for one in _CALLS} | {one.function for one in _TIMERS}
+    assert called == {one["name"] for one in report["functions"]}
+
+
+def test_every_timer_runs_through_the_platform(report: driver.Report) -> None:
+    nothing = driver.Reply(failure="", status=0, headers={}, body="")
+
+    assert report["replies"][len(_CALLS) :] == [nothing] * len(_TIMERS)
 
 
 @pytest.mark.parametrize(
@@ -167,27 +206,69 @@ def test_what_a_function_sees_and_returns_passes_the_platform(tmp_path: Path) ->
     (tmp_path / "function_app.py").write_text(
         "import azure.functions as func\n"
         "app = func.FunctionApp()\n"
-        "@app.route(route='x/{y}')\n"
-        "def x(req: func.HttpRequest) -> str:\n"
+        "@app.route(route='x/{y}', methods=['PATCH', 'OPTIONS'], trigger_arg_name='asked')\n"
+        "def x(asked: func.HttpRequest) -> str:\n"
         "    print('to nobody')\n"
-        "    return f'{req.route_params} {req.params} {req.headers[\"a\"]} {req.get_body()!r}'\n"
+        "    seen = f'{asked.method} {asked.route_params} {asked.params}'\n"
+        "    return f'{seen} {asked.headers[\"a\"]} {asked.get_body()!r}'\n"
+        "@app.route(route='x/{z}', methods=['GET'])\n"
+        "def x_get(req: func.HttpRequest) -> func.HttpResponse:\n"
+        "    return func.HttpResponse(req.route_params['z'], status_code=203)\n"
     )
-    call = _Call(
-        function="x",
-        method="POST",
-        path="/x/1",
-        headers={"a": "b"},
-        params={"q": "2"},
-        route_params={"y": "1"},
-        body="é",
-        status=200,
-        shows="",
+    functions = [
+        _Expected(function="x", route="x/{y}", methods=("PATCH", "OPTIONS")),
+        _Expected(function="x_get", route="x/{z}", methods=("GET",)),
+    ]
+    calls = [
+        _Call(
+            function="x",
+            method="PATCH",
+            target="/x/1%20a?q=2",
+            headers={"a": "b"},
+            body="é",
+            status=200,
+            shows="",
+        ),
+        _Call(
+            function="x", method="OPTIONS", target="/x/1", headers={"a": ""}, status=200, shows=""
+        ),
+        _Call(function="x_get", method="GET", target="/x/1", status=203, shows=""),
+    ]
+
+    report = _drive(tmp_path, [_request(call, functions) for call in calls])
+
+    assert {_indexed(one).function for one in report["functions"]} == {"x", "x_get"}
+    assert [(one["failure"], one["status"], one["body"]) for one in report["replies"]] == [
+        ("", 200, "PATCH {'y': '1 a'} {'q': '2'} b b'\\xc3\\xa9'"),
+        ("", 200, "OPTIONS {'y': '1'} {}  b''"),
+        ("", 203, "1"),
+    ]
+
+
+def test_a_timer_runs_on_the_platform_and_what_it_returns_is_a_failure(tmp_path: Path) -> None:
+    (tmp_path / "function_app.py").write_text(
+        "import azure.functions as func\n"
+        "app = func.FunctionApp()\n"
+        "@app.timer_trigger(schedule='0 30 3 * * *', arg_name='timer', run_on_startup=False)\n"
+        "def tick(timer: func.TimerRequest) -> None:\n"
+        "    assert not timer.past_due, 'too late'\n"
+        "@app.timer_trigger(schedule='%WHEN%', arg_name='timer')\n"
+        "def tock(timer: func.TimerRequest):\n"
+        "    return 'something'\n"
     )
+    calls = [_firing("tick"), _firing("tick", past_due=True), _firing("tock")]
 
-    replies = _drive(tmp_path, [call])["replies"]
+    report = _drive(tmp_path, calls)
 
-    body = "{'y': '1'} {'q': '2'} b b'\\xc3\\xa9'"
-    assert replies == [driver.Reply(failure="", status=200, headers={}, body=body)]
+    assert report["failure"] == ""
+    assert [_indexed(one) for one in report["functions"]] == [
+        _Timer(function="tick", schedule="0 30 3 * * *"),
+        _Timer(function="tock", schedule="%WHEN%"),
+    ]
+    ran, failed, returned = report["replies"]
+    assert ran == driver.Reply(failure="", status=0, headers={}, body="")
+    assert "AssertionError: too late" in failed["failure"]
+    assert "returned a non-None value" in returned["failure"]
 
 
 def test_an_app_the_platform_refuses_would_be_noticed(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ class Timer:
         name = self._function.name
         started = monotonic()
         try:
-            self._function.call(self._request(now))
+            self._call(now)
         except Exception:  # noqa: BLE001  # whatever it is, the next run takes place
             _log.exception("The timer '%s' failed.", name)
         else:
@@ -80,6 +80,11 @@ class Timer:
         self._last = now
         # A clock that was set back does not bring the same run again.
         self.due = self._schedule.next_after(max(now, self.due))
+
+    def _call(self, now: datetime) -> None:
+        if self._function.call(self._request(now)) is not None:
+            # The worker says so too, and only once the function has run.
+            raise TypeError("a timer returns nothing")
 
     def _request(self, now: datetime) -> object:
         """Make the object the worker would make of what the host would send it."""

@@ -140,6 +140,19 @@ def test_a_run_that_fails_is_logged_and_the_next_takes_place(
     assert "RuntimeError: out of order" in caplog.text
 
 
+def test_a_timer_that_returns_anything_has_failed(caplog: pytest.LogCaptureFixture) -> None:
+    world = World(timedelta(seconds=61))
+    app = func.FunctionApp()
+
+    @app.timer_trigger(schedule="0 * * * * *", arg_name="timer")
+    def tick(timer: func.TimerRequest) -> str:
+        return str(timer.past_due)
+
+    world.run(app)
+
+    assert "TypeError: a timer returns nothing" in caplog.text
+
+
 def test_what_falls_due_during_a_run_is_made_up_by_one_run() -> None:
     world = World(timedelta(seconds=301))
     ran: list[tuple[int, bool]] = []

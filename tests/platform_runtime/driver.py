@@ -16,19 +16,26 @@ import importlib
 import json
 import sys
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 
-class Call(TypedDict):
-    """One call: of which function, and with what."""
+class Http(TypedDict):
+    """A request as the Functions host passes it on."""
 
-    function: str
     method: str
     url: str
     headers: dict[str, str]
     params: dict[str, str]
     route_params: dict[str, str]
     body: str
+
+
+class Call(TypedDict):
+    """One call: of which function, and with what; ``timer`` is the JSON of a timer's request."""
+
+    function: str
+    http: NotRequired[Http]
+    timer: NotRequired[str]
 
 
 class Indexed(TypedDict):
@@ -39,7 +46,11 @@ class Indexed(TypedDict):
 
 
 class Reply(TypedDict):
-    """What came back of a call; ``failure`` is empty where the platform took the answer."""
+    """What came back of a call.
+
+    ``failure`` is empty where the platform took the answer. The status is 0 where a function
+    answers nothing, as timers do.
+    """
 
     failure: str
     status: int
@@ -108,21 +119,31 @@ def _event(**request: Message) -> Message:
     return Message(request=Message(**request), properties={"host": "127.0.0.1", "protos": _PROTOS})
 
 
-def _invocation(function_id: str, call: Call) -> Message:
-    body = call["body"].encode()
-    http = Message(
-        method=call["method"],
-        url=call["url"],
-        headers=call["headers"],
-        query=call["params"],
-        params=call["route_params"],
-        body=Message(bytes=body) if body else Message(),
+def _data(call: Call) -> Message:
+    if "http" not in call:
+        return Message(json=call["timer"])
+    http = call["http"]
+    body = http["body"].encode()
+    return Message(
+        http=Message(
+            method=http["method"],
+            url=http["url"],
+            headers=http["headers"],
+            query=http["params"],
+            params=http["route_params"],
+            body=Message(bytes=body) if body else Message(),
+        )
     )
+
+
+def _invocation(function: Message, call: Call) -> Message:
+    bindings = [json.loads(raw) for raw in function.raw_bindings]
+    [parameter] = [one["name"] for one in bindings if one["type"].endswith("Trigger")]
     return _event(
         invocation_request=Message(
             invocation_id="1",
-            function_id=function_id,
-            input_data=[Message(data=Message(http=http), name="req")],
+            function_id=function.function_id,
+            input_data=[Message(data=_data(call), name=parameter)],
             trigger_metadata={},
             trace_context=Message(trace_parent="", trace_state="", attributes={}),
             retry_context=Message(retry_count=0, max_retry_count=0, exception=None),
@@ -134,6 +155,8 @@ def _reply(response: Message) -> Reply:
     if response.result.status != _StatusResult.Success:
         failure = response.result.exception.stack_trace
         return Reply(failure=failure, status=500, headers={}, body="")
+    if response.return_value is None:
+        return Reply(failure="", status=0, headers={}, body="")
     if response.return_value.WhichOneof("data") == "string":
         return Reply(failure="", status=200, headers={}, body=response.return_value.string)
     http = response.return_value.http
@@ -155,13 +178,13 @@ async def run(runtime: Any, folder: str, calls: list[Call]) -> Report:  # noqa: 
         return Report(failure=failure, functions=[], replies=[])
     metadata = await runtime.functions_metadata_request(_event())
     functions = metadata.function_metadata_results or []
-    ids = {one.name: one.function_id for one in functions}
-    for function_id in ids.values():
+    for one in functions:
         await runtime.function_load_request(
-            _event(function_load_request=Message(function_id=function_id))
+            _event(function_load_request=Message(function_id=one.function_id))
         )
+    by_name = {one.name: one for one in functions}
     replies = [
-        _reply(await runtime.invocation_request(_invocation(ids[call["function"]], call)))
+        _reply(await runtime.invocation_request(_invocation(by_name[call["function"]], call)))
         for call in calls
     ]
     return Report(
