@@ -73,13 +73,15 @@ def test_a_running_request_is_finished_before_the_end(process: subprocess.Popen[
 @pytest.mark.parametrize("process", [0.5], indirect=True)
 def test_held_calls_do_not_keep_the_process_from_ending(process: subprocess.Popen[str]) -> None:
     """As a long poll does, or a function that hangs: their threads die with the process."""
-    parts = urlsplit(_announced(process))
+    url = _announced(process)
+    parts = urlsplit(url)
     held = [socket.create_connection((parts.hostname, parts.port), timeout=10) for _ in range(20)]
     with ExitStack() as stack:
         for client in held:
             stack.enter_context(client)
             client.sendall(b"GET /api/slow?s=60 HTTP/1.1\r\nHost: h\r\n\r\n")
-        time.sleep(0.5)
+        # The server has taken up those before it once this one is answered.
+        urllib.request.urlopen(f"{url}/api/open", timeout=10).close()  # noqa: S310
         started = time.monotonic()
 
         process.terminate()
