@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import azure.functions as func
 
-from invoke_core.wiring import handlers
+from invoke_core.wiring import forget_old, handlers
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
@@ -58,3 +58,10 @@ def health(req: func.HttpRequest) -> func.HttpResponse:
 def openapi(req: func.HttpRequest) -> func.HttpResponse:
     """Describe the routes in OpenAPI 3.1."""
     return handlers().openapi(req)
+
+
+@app.timer_trigger(schedule="0 30 3 * * *", arg_name="timer")
+def retention(timer: func.TimerRequest) -> None:
+    """Forget invocations that ended longer ago than they are kept, once a day."""
+    del timer
+    forget_old()

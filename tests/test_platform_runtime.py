@@ -68,12 +68,19 @@ class _Call:
 _FUNCTIONS = [
     _Expected(function="criteria_evaluate", route="api/criteria/evaluate", methods=("POST",)),
     _Expected(function="health", route="api/health", methods=("GET",), auth_level="ANONYMOUS"),
+    _Expected(
+        function="invocations_cancel", route="api/invocations/{id}/cancel", methods=("POST",)
+    ),
     _Expected(function="invocations_create", route="api/invocations", methods=("POST",)),
+    _Expected(function="invocations_get", route="api/invocations/{id}", methods=("GET",)),
+    _Expected(function="invocations_list", route="api/invocations", methods=("GET",)),
+    _Expected(function="invocations_log", route="api/invocations/{id}/log", methods=("GET",)),
     _Expected(
         function="openapi", route="api/openapi.json", methods=("GET",), auth_level="ANONYMOUS"
     ),
 ]
-_TIMERS: list[_Timer] = []
+_TIMERS = [_Timer(function="retention", schedule="0 30 3 * * *")]
+_UNKNOWN = "/api/invocations/0f1c8a52-6a3c-4d0a-8a8e-2f1f6f0c5a11"
 _CALLS = [
     _Call(function="health", method="GET", target="/api/health", status=200, shows='"status"'),
     _Call(
@@ -96,6 +103,28 @@ _CALLS = [
         body='{"inputs": {"method": "FETCH"}}',
         status=400,
         shows="/inputs/method",
+    ),
+    _Call(
+        function="invocations_list",
+        method="GET",
+        target="/api/invocations?state=inProgress",
+        status=200,
+        shows='"continuationToken":null',
+    ),
+    _Call(function="invocations_get", method="GET", target=_UNKNOWN, status=404, shows="notFound"),
+    _Call(
+        function="invocations_log",
+        method="GET",
+        target=f"{_UNKNOWN}/log",
+        status=404,
+        shows="notFound",
+    ),
+    _Call(
+        function="invocations_cancel",
+        method="POST",
+        target=f"{_UNKNOWN}/cancel",
+        status=404,
+        shows="notFound",
     ),
     _Call(
         function="invocations_create",

@@ -20,6 +20,33 @@ if TYPE_CHECKING:
 _PASSED: Final = frozenset({Result.SUCCEEDED, Result.SUCCEEDED_WITH_ISSUES, Result.SKIPPED})
 
 
+MEMBERS: Final = (
+    "id",
+    "displayName",
+    "connection",
+    "caller",
+    "state",
+    "result",
+    "reason",
+    "completionEvent",
+    "request",
+    "response",
+    "criteria",
+    "attempts",
+    "evaluations",
+    "outputs",
+    "variables",
+    "createdAt",
+    "startedAt",
+    "finishedAt",
+    "deadline",
+    "correlation",
+    "links",
+    "issues",
+)
+"""The members of the document, in the order of the contract."""
+
+
 def status_of(invocation: Invocation) -> int:
     """Return the HTTP status that tells the outcome (contract, section 1)."""
     if invocation.state is not State.COMPLETED:
@@ -46,15 +73,15 @@ def invocation_document(
     Returns:
         Every member of the contract; absent parts are None.
     """
-    form = shown_form(invocation)
-    return {
-        **form,
+    document: dict[str, JsonValue] = {
+        **shown_form(invocation),
         "evaluations": [],
         # In Callback mode, what the external service set is what the task puts out.
         "outputs": {**variables},
         "variables": {**variables},
         "links": _links(invocation, base_url),
     }
+    return {name: document[name] for name in MEMBERS}
 
 
 def _links(invocation: Invocation, base_url: str) -> JsonValue:

@@ -8,25 +8,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from invoke_core import __version__
-from invoke_core.model import (
-    CompletionEvent,
-    Effect,
-    IssueType,
-    Method,
-    ReasonCode,
-    Result,
-    State,
+from invoke_core.model import State
+from invoke_core.problems import MEDIA_TYPE
+from invoke_core.service import LONGEST_WAIT_S
+from invoke_core.web.openapi_schemas import (
+    OBJECT,
+    TEXT,
+    TEXTS_BY_NAME,
+    enum_of,
+    object_of,
+    ref,
+    schemas,
 )
-from invoke_core.problems import MEDIA_TYPE, PROBLEM_TYPES
-from invoke_core.steps import INPUT_ALIASES
+from invoke_core.web.requests import DEFAULT_TOP, MOST_TOP
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from enum import StrEnum
-
     from invoke_core.documents import JsonValue
-
-_OBJECT: Final[dict[str, JsonValue]] = {"type": "object"}
 
 _EXAMPLE_STEP: Final = """\
 steps:
@@ -37,19 +34,6 @@ steps:
     method: GET
     successCriteria: 'eq(root[''count''], ''1425'')'
 """
-_INPUT_NOTES: Final = {
-    "connectionType": "Which of the three connection inputs counts; default connectedServiceName.",
-    "serviceConnection": "Name of a generic service connection.",
-    "azureServiceConnection": "Name of an Azure Resource Manager connection.",
-    "azureDevOpsServiceConnection": "Name of an Azure DevOps connection.",
-    "method": f"One of {', '.join(Method)}, in any case; default POST.",
-    "headers": "JSON object, as text or as an object; given, it replaces the default headers.",
-    "body": "Text, or an object that is sent as JSON; dropped for GET and HEAD.",
-    "urlSuffix": "Appended to the connection's URL as text.",
-    "waitForCompletion": "'false': the answer ends the task; default.",
-    "successCriteria": "Expression over the answer, such as eq(root['status'], 'ready').",
-    "validStatusCodes": "Codes and ranges that count as success; default 200-299.",
-}
 
 
 def openapi_document(base_url: str) -> dict[str, JsonValue]:
@@ -69,7 +53,10 @@ def openapi_document(base_url: str) -> dict[str, JsonValue]:
         "servers": [{"url": base_url}],
         "security": [{"functionKey": []}, {"functionCode": []}],
         "paths": {
-            "/api/invocations": {"post": _create_operation()},
+            "/api/invocations": {"post": _create_operation(), "get": _list_operation()},
+            "/api/invocations/{id}": {"get": _get_operation()},
+            "/api/invocations/{id}/log": {"get": _log_operation()},
+            "/api/invocations/{id}/cancel": {"post": _cancel_operation()},
             "/api/criteria/evaluate": {"post": _evaluate_operation()},
             "/api/health": {"get": _health_operation()},
             "/api/openapi.json": {"get": _openapi_operation()},
@@ -79,51 +66,10 @@ def openapi_document(base_url: str) -> dict[str, JsonValue]:
                 "functionKey": {"type": "apiKey", "in": "header", "name": "x-functions-key"},
                 "functionCode": {"type": "apiKey", "in": "query", "name": "code"},
             },
-            "schemas": {
-                "Step": _step_schema(),
-                "Steps": _steps_schema(),
-                "Variables": _variables_schema(),
-                "Invocation": _invocation_schema(),
-                "Evaluation": _evaluation_schema(),
-                "Explanation": _explanation_schema(),
-                "Problem": _problem_schema(),
-            },
+            "schemas": schemas(),
             "responses": {"Problem": _problem_response("The request was refused.")},
         },
     }
-
-
-def _ref(name: str) -> dict[str, JsonValue]:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def _object(
-    properties: dict[str, JsonValue], required: Iterable[str] | None = None
-) -> dict[str, JsonValue]:
-    """Return the schema of an object with these members only, all required by default."""
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties if required is None else required),
-        "additionalProperties": False,
-    }
-
-
-def _enum(members: type[StrEnum]) -> dict[str, JsonValue]:
-    return {"type": "string", "enum": [member.value for member in members]}
-
-
-def _or_null(schema: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    return {"anyOf": [schema, {"type": "null"}]}
-
-
-_TEXT: Final[dict[str, JsonValue]] = {"type": "string"}
-_TIME: Final[dict[str, JsonValue]] = {"type": "string", "format": "date-time"}
-_TEXTS_BY_NAME: Final[dict[str, JsonValue]] = {
-    "type": "object",
-    "additionalProperties": {"type": "string"},
-}
-_SCALAR: Final[dict[str, JsonValue]] = {"type": ["string", "number", "boolean", "null"]}
 
 
 def _content(media_type: str, schema: dict[str, JsonValue], **more: JsonValue) -> JsonValue:
@@ -131,7 +77,63 @@ def _content(media_type: str, schema: dict[str, JsonValue], **more: JsonValue) -
 
 
 def _problem_response(description: str) -> dict[str, JsonValue]:
-    return {"description": description, "content": _content(MEDIA_TYPE, _ref("Problem"))}
+    return {"description": description, "content": _content(MEDIA_TYPE, ref("Problem"))}
+
+
+_ID: Final[JsonValue] = {
+    "name": "id",
+    "in": "path",
+    "required": True,
+    "description": "In any case.",
+    "schema": {"type": "string", "format": "uuid"},
+}
+_PREFER: Final[JsonValue] = {
+    "name": "Prefer",
+    "in": "header",
+    "description": f"wait=N holds the reply until the end, N seconds at most ({LONGEST_WAIT_S}).",
+    "schema": TEXT,
+}
+_STRICT: Final[JsonValue] = {
+    "name": "strict",
+    "in": "query",
+    "description": "Answer 408 instead of 202, for clients that take 202 for success.",
+    "schema": {"type": "string", "enum": ["true", "false"]},
+}
+
+
+def _header(description: str, schema: JsonValue = None) -> JsonValue:
+    return {"description": description, "schema": schema or TEXT}
+
+
+def _outcomes() -> dict[str, JsonValue]:
+    """Return the answers that hold an invocation; the status is its outcome."""
+    invocation = _content("application/json", ref("Invocation"))
+    applied = {"Preference-Applied": _header("wait=N, where the reply was held.")}
+    unfinished: JsonValue = {
+        **applied,
+        "Location": _header("The invocation."),
+        "Retry-After": _header("Seconds.", {"type": "integer", "minimum": 1, "maximum": 30}),
+    }
+
+    def outcome(description: str, headers: JsonValue) -> JsonValue:
+        return {"description": description, "headers": headers, "content": invocation}
+
+    return {
+        "200": outcome("The task succeeded.", applied),
+        "202": outcome("The task has not ended.", unfinished),
+        "408": outcome("The task has not ended, and strict=true was asked for.", unfinished),
+        "424": outcome("The task failed.", applied),
+    }
+
+
+def _reading_refusals() -> dict[str, JsonValue]:
+    """Return the answers every route that reads state may give instead of its own."""
+    return {
+        "400": _problem_response("A parameter cannot be read."),
+        "401": {"description": "The function key is missing or wrong; the body is empty."},
+        "500": _problem_response("Something broke here."),
+        "503": _problem_response("The store cannot be used, or a setting is faulty."),
+    }
 
 
 def _refusals() -> dict[str, JsonValue]:
@@ -148,13 +150,12 @@ def _refusals() -> dict[str, JsonValue]:
 
 
 def _create_operation() -> dict[str, JsonValue]:
-    invocation = _content("application/json", _ref("Invocation"))
-    yaml: dict[str, JsonValue] = {"schema": _TEXT, "example": _EXAMPLE_STEP}
+    yaml: dict[str, JsonValue] = {"schema": TEXT, "example": _EXAMPLE_STEP}
     json_step: dict[str, JsonValue] = {
         "anyOf": [
-            _ref("Step"),
-            _ref("Steps"),
-            {"type": "array", "items": _ref("Step"), "minItems": 1, "maxItems": 1},
+            ref("Step"),
+            ref("Steps"),
+            {"type": "array", "items": ref("Step"), "minItems": 1, "maxItems": 1},
         ]
     }
     example: JsonValue = {
@@ -169,8 +170,16 @@ def _create_operation() -> dict[str, JsonValue]:
         "operationId": "invocations_create",
         "summary": "Run one task",
         "parameters": [
-            {"name": "traceparent", "in": "header", "schema": _TEXT},
-            {"name": "tracestate", "in": "header", "schema": _TEXT},
+            {
+                "name": "Idempotency-Key",
+                "in": "header",
+                "description": "Makes the call repeatable; required with strict=true.",
+                "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+            },
+            _PREFER,
+            _STRICT,
+            {"name": "traceparent", "in": "header", "schema": TEXT},
+            {"name": "tracestate", "in": "header", "schema": TEXT},
         ],
         "requestBody": {
             "required": True,
@@ -182,9 +191,9 @@ def _create_operation() -> dict[str, JsonValue]:
             },
         },
         "responses": {
-            "200": {"description": "The task succeeded.", "content": invocation},
-            "424": {"description": "The task failed.", "content": invocation},
+            **_outcomes(),
             **_refusals(),
+            "409": _problem_response("The Idempotency-Key stands for another task."),
             "403": _problem_response("The connection does not grant this; nothing was sent."),
             "429": {
                 **_problem_response("As much runs here as may; nothing was sent."),
@@ -194,16 +203,96 @@ def _create_operation() -> dict[str, JsonValue]:
     }
 
 
+def _get_operation() -> dict[str, JsonValue]:
+    return {
+        "operationId": "invocations_get",
+        "summary": "How an invocation stands",
+        "parameters": [_ID, _PREFER, _STRICT],
+        "responses": {
+            **_outcomes(),
+            **_reading_refusals(),
+            "404": _problem_response("There is no such invocation."),
+        },
+    }
+
+
+def _list_operation() -> dict[str, JsonValue]:
+    top: JsonValue = {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": MOST_TOP,
+        "default": DEFAULT_TOP,
+    }
+    return {
+        "operationId": "invocations_list",
+        "summary": "Invocations, newest first",
+        "parameters": [
+            {"name": "top", "in": "query", "schema": top},
+            {"name": "state", "in": "query", "schema": enum_of(State)},
+            {"name": "continuationToken", "in": "query", "schema": TEXT},
+        ],
+        "responses": {
+            "200": {
+                "description": "A page; it may be short and still not be the last.",
+                "content": _content("application/json", ref("Listing")),
+            },
+            **_reading_refusals(),
+        },
+    }
+
+
+def _log_operation() -> dict[str, JsonValue]:
+    return {
+        "operationId": "invocations_log",
+        "summary": "The lines a pipeline log would show, in order of arrival",
+        "parameters": [
+            _ID,
+            {
+                "name": "after",
+                "in": "query",
+                "description": "The X-Log-Cursor of an earlier answer; goes on after it.",
+                "schema": TEXT,
+            },
+        ],
+        "responses": {
+            "200": {
+                "description": "Lines, none of which acts as a pipeline command.",
+                "headers": {"X-Log-Cursor": _header("Where this answer ends.")},
+                "content": _content("text/plain", TEXT),
+            },
+            **_reading_refusals(),
+            "404": _problem_response("There is no such invocation."),
+        },
+    }
+
+
+def _cancel_operation() -> dict[str, JsonValue]:
+    return {
+        "operationId": "invocations_cancel",
+        "summary": "End an invocation as canceled",
+        "parameters": [_ID],
+        "responses": {
+            "200": {
+                "description": "It is canceled, now or since before.",
+                "content": _content("application/json", ref("Invocation")),
+            },
+            **_reading_refusals(),
+            "404": _problem_response("There is no such invocation."),
+            "409": _problem_response("It has ended otherwise."),
+        },
+    }
+
+
 def _evaluate_operation() -> dict[str, JsonValue]:
-    request = _object(
+    request = object_of(
         {
-            "criteria": _TEXT,
+            "criteria": TEXT,
             "body": {"description": "The answer's body, parsed."},
             "bodyText": {"type": "string", "description": "The answer's body as raw text."},
             "status": {"type": "integer", "default": 200},
-            "headers": _TEXTS_BY_NAME,
-            "variables": _OBJECT,
-            "taskInputs": _OBJECT,
+            "headers": TEXTS_BY_NAME,
+            "variables": OBJECT,
+            "taskInputs": OBJECT,
             "verbose": {"type": "boolean", "default": False},
         },
         ["criteria"],
@@ -219,7 +308,7 @@ def _evaluate_operation() -> dict[str, JsonValue]:
         "responses": {
             "200": {
                 "description": "How it was evaluated, errors included.",
-                "content": _content("application/json", _ref("Evaluation")),
+                "content": _content("application/json", ref("Evaluation")),
             },
             **_refusals(),
         },
@@ -227,9 +316,7 @@ def _evaluate_operation() -> dict[str, JsonValue]:
 
 
 def _health_operation() -> dict[str, JsonValue]:
-    schema = _object(
-        {"status": {"const": "ok"}, "version": _TEXT, "store": {"type": ["string", "null"]}}
-    )
+    schema = object_of({"status": {"const": "ok"}, "version": TEXT, "store": {"const": "ok"}})
     return {
         "operationId": "health",
         "summary": "Whether the service can do its work",
@@ -249,188 +336,8 @@ def _openapi_operation() -> dict[str, JsonValue]:
         "responses": {
             "200": {
                 "description": "OpenAPI 3.1.",
-                "content": _content("application/json", _OBJECT),
+                "content": _content("application/json", OBJECT),
             },
             "503": _problem_response("A setting is faulty; its name is in errors."),
         },
     }
-
-
-def _step_schema() -> dict[str, JsonValue]:
-    inputs: dict[str, JsonValue] = {}
-    for name, aliases in INPUT_ALIASES.items():
-        kinds: JsonValue = ["string", "number", "boolean", "null"]
-        if name in {"headers", "body"}:
-            kinds = ["string", "number", "boolean", "null", "object", "array"]
-        inputs[name] = {"type": kinds, "description": _INPUT_NOTES[name]}
-        inputs |= {alias: {"type": kinds, "description": f"Alias of {name}."} for alias in aliases}
-    properties: dict[str, JsonValue] = {
-        "task": {"type": "string", "examples": ["InvokeRESTAPI@1"]},
-        "displayName": _SCALAR,
-        "inputs": {
-            "type": "object",
-            "description": "Names in any case.",
-            "properties": inputs,
-        },
-        "variables": _ref("Variables"),
-        "timeoutInMinutes": {"type": ["number", "string", "null"], "default": 60},
-        "target": {"description": "Accepted, no effect."},
-        **{
-            name: {"description": "Not built yet; only its default is accepted."}
-            for name in (
-                "condition",
-                "enabled",
-                "continueOnError",
-                "retryCountOnTaskFailure",
-                "gate",
-                "poll",
-                "outputs",
-            )
-        },
-    }
-    return {"type": "object", "properties": properties, "required": ["inputs"]}
-
-
-def _steps_schema() -> dict[str, JsonValue]:
-    return _object(
-        {
-            "steps": {"type": "array", "items": _ref("Step"), "minItems": 1, "maxItems": 1},
-            "variables": _ref("Variables"),
-        },
-        ["steps"],
-    )
-
-
-def _variables_schema() -> dict[str, JsonValue]:
-    secret = _object({"value": _SCALAR, "isSecret": {"type": ["boolean", "string"]}}, ["value"])
-    return {
-        "type": ["object", "null"],
-        "additionalProperties": {"anyOf": [_SCALAR, secret]},
-        "description": "Names in any case; $(name) in an input stands for the value.",
-    }
-
-
-def _invocation_schema() -> dict[str, JsonValue]:
-    response = _object(
-        {
-            "status": {"type": "integer"},
-            "headers": _TEXTS_BY_NAME,
-            "body": {"description": "Parsed JSON where it parses, else text."},
-            "bodyTruncated": {"type": "boolean"},
-            "elapsedMs": {"type": "integer"},
-        }
-    )
-    criteria = _object(
-        {
-            "expression": _TEXT,
-            "result": {"type": ["boolean", "null"]},
-            "trace": {"type": "array", "items": _TEXT},
-            "explanation": _or_null(_ref("Explanation")),
-        }
-    )
-    correlation_names = (
-        "planUrl",
-        "projectId",
-        "hubName",
-        "planId",
-        "jobId",
-        "timelineId",
-        "taskInstanceId",
-    )
-    return _object(
-        {
-            "id": {"type": "string", "format": "uuid"},
-            "displayName": _TEXT,
-            "connection": _TEXT,
-            "caller": _TEXT,
-            "state": _enum(State),
-            "result": _or_null(_enum(Result)),
-            "reason": _or_null(
-                _object({"code": _enum(ReasonCode), "message": _TEXT, "effect": _enum(Effect)})
-            ),
-            "completionEvent": _enum(CompletionEvent),
-            "request": _or_null(
-                _object({"method": _TEXT, "url": _TEXT, "headers": _TEXTS_BY_NAME})
-            ),
-            "response": _or_null(response),
-            "criteria": _or_null(criteria),
-            "attempts": {"type": "integer"},
-            "evaluations": {"type": "array"},
-            "outputs": _TEXTS_BY_NAME,
-            "variables": _OBJECT,
-            "createdAt": _TIME,
-            "startedAt": _or_null(_TIME),
-            "finishedAt": _or_null(_TIME),
-            "deadline": _TIME,
-            "correlation": _object(dict.fromkeys(correlation_names, _TEXT)),
-            "links": _object(
-                {
-                    **dict.fromkeys(("self", "log", "cancel", "outputs"), _TEXT),
-                    "events": {"type": ["string", "null"]},
-                }
-            ),
-            "issues": {
-                "type": "array",
-                "items": _object({"type": _enum(IssueType), "message": _TEXT}),
-            },
-        }
-    )
-
-
-def _evaluation_schema() -> dict[str, JsonValue]:
-    error = _object(
-        {
-            "phase": {"enum": ["parse", "eval"]},
-            "kind": _TEXT,
-            "token": {"type": ["string", "null"]},
-            "position": {"type": ["integer", "null"]},
-            "from": {"type": ["string", "null"]},
-            "to": {"type": ["string", "null"]},
-            "message": _TEXT,
-        }
-    )
-    return _object(
-        {
-            "result": {"type": ["boolean", "null"]},
-            "kind": {"type": ["string", "null"]},
-            "value": {},
-            "trace": {"type": "array", "items": _TEXT},
-            "explanation": _or_null(_ref("Explanation")),
-            "message": {"type": ["string", "null"]},
-            "error": _or_null(error),
-        }
-    )
-
-
-def _explanation_schema() -> dict[str, JsonValue]:
-    return _object(
-        {
-            "text": _TEXT,
-            "start": {"type": "integer"},
-            "end": {"type": "integer"},
-            "kind": {"type": ["string", "null"]},
-            "value": {},
-            "convertedTo": {},
-            "skipped": {"type": "boolean"},
-            "note": {"type": ["string", "null"]},
-            "arguments": {"type": "array", "items": _ref("Explanation")},
-        }
-    )
-
-
-def _problem_schema() -> dict[str, JsonValue]:
-    codes: list[JsonValue] = [*sorted({kind.code for kind in PROBLEM_TYPES.values()})]
-    return _object(
-        {
-            "type": {"type": "string", "format": "uri"},
-            "title": _TEXT,
-            "status": {"type": "integer"},
-            "detail": _TEXT,
-            "instance": _TEXT,
-            "code": {"type": "string", "enum": codes},
-            "errors": {
-                "type": "array",
-                "items": _object({"pointer": _TEXT, "detail": _TEXT}),
-            },
-        }
-    )

@@ -46,6 +46,8 @@ def test_it_describes_the_routes_of_the_app_and_no_others(document: dict[str, An
     bound = set()
     for function in function_app.app.get_functions():
         trigger: Any = function.get_trigger()
+        if not function.is_http_function():
+            continue
         anonymous = trigger.auth_level.value == "anonymous"
         bound |= {
             (f"/{trigger.route}", method.value.lower(), function.get_function_name(), anonymous)
@@ -79,6 +81,28 @@ def test_answers_to_a_step_fit_their_schemas(
     operation = document["paths"]["/api/invocations"]["post"]
     assert answered.status == status
     assert errors_of(document, schema_of(operation["responses"][str(status)]), answered.json) == []
+
+
+def test_what_is_read_of_an_invocation_fits_its_schema(
+    client: Client, document: dict[str, Any]
+) -> None:
+    waiting = client.step(waitForCompletion="true")
+    own = f"/api/invocations/{waiting.json['id']}"
+
+    def fits(path: str, method: str, status: int, value: object) -> bool:
+        response = document["paths"][path][method]["responses"][str(status)]
+        return errors_of(document, schema_of(response), value) == []
+
+    assert fits("/api/invocations", "post", 202, waiting.json)
+    assert fits("/api/invocations/{id}", "get", 202, client.get(own[1:]).json)
+    strict = client.get(own[1:], query={"strict": "true"})
+    assert fits("/api/invocations/{id}", "get", 408, strict.json)
+    assert fits("/api/invocations", "get", 200, client.get("api/invocations").json)
+    assert fits("/api/invocations/{id}/cancel", "post", 200, client.cancel(own[17:]).json)
+    assert fits("/api/invocations/{id}", "get", 424, client.get(own[1:]).json)
+    ended = client.step(method="GET").json["id"]
+    assert fits("/api/invocations/{id}/cancel", "post", 409, client.cancel(ended).json)
+    assert fits("/api/invocations/{id}", "get", 404, client.get("api/invocations/x").json)
 
 
 def test_an_exchange_that_failed_fits_the_schema(tmp_path: Path, document: dict[str, Any]) -> None:

@@ -27,6 +27,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "problems.md"
 
 FAMILIES: dict[type[errors.InvokeError], set[int]] = {
     errors.RequestError: {400, 401, 403, 404, 409, 411, 413, 415},
+    errors.InvocationStateError: {404, 409},
     errors.ConfigurationError: {503},
     errors.DependencyError: {429, 502, 503, 504},
 }
