@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from invoke_core import __version__
 from invoke_core.errors import ConfigurationError, SettingsError
 from invoke_core.local.server import LocalServer, serve
-from invoke_core.settings import read_settings
+from invoke_core.settings import EmbeddedStore, read_settings
 from invoke_core.settings.local_file import read_local_settings
 from invoke_core.web.callers import caller_of_key
 from invoke_core.wiring import APP_ROOT
@@ -112,7 +112,10 @@ def _serve(
 
 def _summary(settings: Settings) -> str:
     names = ", ".join(sorted(settings.connections.names())) or "none"
-    store = f"embedded, {settings.store_path}" if settings.store_path else "Azure Storage"
+    if isinstance(settings.store, EmbeddedStore):
+        store = f"embedded, {settings.store.path}"
+    else:
+        store = f"Azure Storage (from {settings.store.setting})"
     return f"Connections: {names} (from {settings.connections_source})\nStore: {store}"
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 from uuid import uuid4  # noqa: TID251  # the ids of the process
 
 from invoke_core.errors import SettingsError
-from invoke_core.settings import read_settings
+from invoke_core.settings import EmbeddedStore, read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -176,10 +176,14 @@ def _working_app(settings: Settings, *, platform_auth: bool) -> App:
 
 
 def open_store(settings: Settings) -> EntityStore:
-    """Return the store the settings name; it is reached when first used."""
-    from invoke_core.adapters.sqlite import SqliteStore  # noqa: PLC0415
+    """Make the store that the settings name; nothing is opened before its first use."""
+    if isinstance(settings.store, EmbeddedStore):
+        from invoke_core.adapters.sqlite import SqliteStore  # noqa: PLC0415
 
-    return SqliteStore(settings.store_path)  # type: ignore[arg-type]
+        return SqliteStore(settings.store.path)
+    from invoke_core.adapters.tables import TablesStore  # noqa: PLC0415
+
+    return TablesStore(settings.store, threads=settings.threads, new_id=_new_id)
 
 
 def _now() -> datetime:

@@ -14,14 +14,15 @@ from urllib.parse import urlsplit
 from invoke_core.documents import parse_input
 from invoke_core.errors import Fault, JsonSyntaxError, SettingsError
 from invoke_core.model import ConnectionBook
-from invoke_core.settings import storage
 from invoke_core.settings.connections import UNRESOLVED_REFERENCE, ConnectionReader
+from invoke_core.settings.storage import StoreReader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from invoke_core.documents import JsonValue
+    from invoke_core.settings.storage import Store
 
 DEFAULT_THREADS: Final = 320
 """Requests handled at once; the worker's own default on two cores is 6."""
@@ -47,7 +48,7 @@ class Settings:
         max_buffered_bytes: Bytes of answers this process may hold at once.
         threads: Requests handled at once.
         retention: How long ended invocations are kept.
-        store_path: File of the embedded store; None where Azure Storage is named.
+        store: Where state is kept: a file of this machine, or a storage account.
     """
 
     connections: ConnectionBook
@@ -61,7 +62,7 @@ class Settings:
     max_buffered_bytes: int
     threads: int
     retention: timedelta
-    store_path: Path | None
+    store: Store
 
 
 def read_settings(environ: Mapping[str, str], *, root: Path, strict: bool = False) -> Settings:
@@ -112,7 +113,7 @@ class _Reader:
             max_buffered_bytes=self._number("MAX_BUFFERED_BYTES", 268_435_456, 1, 2**40),
             threads=self._number("PYTHON_THREADPOOL_THREAD_COUNT", DEFAULT_THREADS, 1, 10_000),
             retention=timedelta(days=self._number("RETENTION_DAYS", 30, 1, 3650)),
-            store_path=self._store_path(),
+            store=self._store(),
         )
 
     def _fault(self, name: str, detail: str) -> None:
@@ -138,13 +139,14 @@ class _Reader:
             return default
         return int(text)
 
-    def _store_path(self) -> Path | None:
-        self._text(storage.SETTING)
-        try:
-            return storage.embedded_store(self._environ, root=self._root, on_azure=self._on_azure)
-        except ValueError as error:
-            self._fault(storage.SETTING, str(error))
-            return None
+    def _store(self) -> Store:
+        return StoreReader(
+            self._environ,
+            text=self._text,
+            fault=self._fault,
+            root=self._root,
+            on_azure=self._on_azure,
+        ).store()
 
     def _public_base_url(self) -> str:
         url = self._text("PUBLIC_BASE_URL").rstrip("/")

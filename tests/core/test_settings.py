@@ -31,13 +31,19 @@ if TYPE_CHECKING:
     from invoke_core.model import Auth
 
 URL = "https://api.example.com/v1"
-AZURE = {"WEBSITE_SITE_NAME": "my-app", "WEBSITE_HOSTNAME": "my-app.azurewebsites.net"}
+ACCOUNT = {"AzureWebJobsStorage__accountName": "mine"}
+AZURE = {
+    "WEBSITE_SITE_NAME": "my-app",
+    "WEBSITE_HOSTNAME": "my-app.azurewebsites.net",
+    **ACCOUNT,
+}
 
 WHOLE_NUMBER = {
     "API_RESPONSE_TIMEOUT_SECONDS": "It takes a whole number from 1 to 180.",
     "MAX_RESPONSE_BYTES": "It takes a whole number from 1 to 1073741824.",
     "MAX_CONCURRENT_INVOCATIONS": "It takes a whole number from 1 to 10000.",
     "MAX_BUFFERED_BYTES": "It takes a whole number from 1 to 1099511627776.",
+    "RETENTION_DAYS": "It takes a whole number from 1 to 3650.",
 }
 BASE_URL = (
     "It takes an https URL without query or fragment (http only for this machine), "
@@ -106,6 +112,7 @@ def test_without_any_setting_the_defaults_hold(tmp_path: Path) -> None:
     assert settings.max_response_bytes == 10_485_760
     assert settings.max_concurrent == 256
     assert settings.max_buffered_bytes == 268_435_456
+    assert settings.retention_days == 30
 
 
 def test_every_setting_is_read(tmp_path: Path) -> None:
@@ -116,6 +123,7 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
         "MAX_RESPONSE_BYTES": "1",
         "MAX_CONCURRENT_INVOCATIONS": "10",
         "MAX_BUFFERED_BYTES": "1000",
+        "RETENTION_DAYS": "3650",
     }
 
     settings = read_settings(environ, root=tmp_path)
@@ -126,6 +134,7 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
     assert settings.max_response_bytes == 1
     assert settings.max_concurrent == 10
     assert settings.max_buffered_bytes == 1000
+    assert settings.retention_days == 3650
 
 
 def test_an_empty_setting_counts_as_absent(tmp_path: Path) -> None:
@@ -599,9 +608,9 @@ def test_a_certificate_that_is_not_checked_is_warned_about(tmp_path: Path) -> No
     "environ",
     [
         AZURE,
-        {"WEBSITE_INSTANCE_ID": "abc"},
-        {"WEBSITE_SITE_NAME": "my-app"},
-        {"WEBSITE_HOSTNAME": "my-app.azurewebsites.net"},
+        {"WEBSITE_INSTANCE_ID": "abc", **ACCOUNT},
+        {"WEBSITE_SITE_NAME": "my-app", **ACCOUNT},
+        {"WEBSITE_HOSTNAME": "my-app.azurewebsites.net", **ACCOUNT},
     ],
 )
 def test_on_azure_loopback_is_ignored_and_told(tmp_path: Path, environ: dict[str, str]) -> None:
@@ -630,52 +639,6 @@ def test_no_secret_of_a_connection_is_ever_printed(tmp_path: Path) -> None:
 
     assert "swordfish" not in repr(settings)
     assert "swordfish" not in repr(settings.connections.find("demo"))
-
-
-STORE_PATH = "An embedded store is sqlite:///path, or sqlite:////path from the root."
-
-
-@pytest.mark.parametrize(
-    ("environ", "path"),
-    [
-        ({}, ".data/invoke.db"),
-        ({"InvokeStorage": " "}, ".data/invoke.db"),
-        ({"InvokeStorage": "sqlite:///a/b.db"}, "a/b.db"),
-        ({"InvokeStorage": "sqlite:///a.db", "AzureWebJobsStorage": "x"}, "a.db"),
-        ({"InvokeStorage": "UseDevelopmentStorage=true"}, None),
-        ({"InvokeStorage__accountName": "mine"}, None),
-        ({"InvokeStorage__tableServiceUri": "https://tables.example"}, None),
-        ({"AzureWebJobsStorage": "UseDevelopmentStorage=true"}, None),
-        ({"AzureWebJobsStorage__accountName": "mine"}, None),
-        (AZURE, None),
-    ],
-)
-def test_the_store_is_the_embedded_one_unless_azure_storage_is_named(
-    tmp_path: Path, environ: dict[str, str], path: str | None
-) -> None:
-    expected = None if path is None else tmp_path / path
-
-    assert read_settings(environ, root=tmp_path).store_path == expected
-
-
-def test_the_embedded_store_may_be_named_from_the_root(tmp_path: Path) -> None:
-    environ = {"InvokeStorage": f"sqlite:///{tmp_path / 'mine.db'}"}
-
-    assert read_settings(environ, root=tmp_path / "sub").store_path == tmp_path / "mine.db"
-
-
-@pytest.mark.parametrize("value", ["sqlite:", "sqlite:///", "sqlite://a.db", "sqlite:a.db"])
-def test_an_embedded_store_without_a_path_is_a_fault(tmp_path: Path, value: str) -> None:
-    assert faults_of({"InvokeStorage": value}, tmp_path) == [Fault("InvokeStorage", STORE_PATH)]
-
-
-def test_the_embedded_store_is_refused_on_azure(tmp_path: Path) -> None:
-    assert faults_of({"InvokeStorage": "sqlite:///a.db", **AZURE}, tmp_path) == [
-        Fault(
-            "InvokeStorage",
-            "The embedded store is for one machine; on Azure it takes Azure Storage.",
-        )
-    ]
 
 
 LOCAL_FILE = "local.settings.json"
