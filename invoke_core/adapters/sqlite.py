@@ -140,7 +140,8 @@ class SqliteStore:
         try:
             # A file that went away since it was opened would not be noticed.
             self._drop_writer()
-            self._commit([])
+            # No row has an empty key: what a write needs is asked for, and nothing is changed.
+            self._commit([_Write("", [Remove("")])])
         finally:
             self._writing.release()
 
