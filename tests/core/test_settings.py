@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -112,7 +113,7 @@ def test_without_any_setting_the_defaults_hold(tmp_path: Path) -> None:
     assert settings.max_response_bytes == 10_485_760
     assert settings.max_concurrent == 256
     assert settings.max_buffered_bytes == 268_435_456
-    assert settings.retention_days == 30
+    assert settings.retention == timedelta(days=30)
 
 
 def test_every_setting_is_read(tmp_path: Path) -> None:
@@ -134,7 +135,7 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
     assert settings.max_response_bytes == 1
     assert settings.max_concurrent == 10
     assert settings.max_buffered_bytes == 1000
-    assert settings.retention_days == 3650
+    assert settings.retention == timedelta(days=3650)
 
 
 def test_an_empty_setting_counts_as_absent(tmp_path: Path) -> None:

@@ -525,9 +525,9 @@ def test_nothing_of_azure_storage_is_imported_before_the_store_is_used() -> None
 import sys
 from pathlib import Path
 from invoke_core.settings import read_settings
-from invoke_core.wiring import build_handlers, open_store
+from invoke_core.wiring import build_app, open_store
 environ = {"InvokeStorage__accountName": "mine"}
-build_handlers(environ, root=Path("/nonexistent"))
+build_app(environ, root=Path("/nonexistent"))
 open_store(read_settings(environ, root=Path("/nonexistent")))
 print([name for name in ("azure.data", "azure.identity", "azure.core") if name in sys.modules])
 """
