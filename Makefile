@@ -11,7 +11,7 @@ NODE_ENV := .venv/node-$(call digest,tests/node/package.json)
 
 .PHONY: help run test check format host lock clean
 help:
-	@echo 'make run     the service and a demo API on this machine, with three requests to try'
+	@echo 'make run     the service and a demo API on this machine, with four requests to try'
 	@echo 'make test    the tests'
 	@echo 'make check   lint, types and import contracts'
 	@echo 'make format  put the code into its one format'

@@ -1,4 +1,4 @@
-"""A small HTTP API to invoke: it counts, echoes, waits and answers with any status.
+"""A small HTTP API to invoke: it counts, echoes, waits, works and answers with any status.
 
 Run it alone with ``python -m examples.demo_api --port 7072``; ``make run`` starts it beside the
 service.
@@ -9,6 +9,7 @@ service.
 | ``/echo`` | the request as it arrived: method, path, header names and values, body |
 | ``/slow?seconds=N`` | the count, N seconds later |
 | ``/status/404`` | that status |
+| ``/work?seconds=N`` | 202; N seconds later it completes the task that waits for it |
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ import time
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
+
+from examples import external_service
 
 COUNT = {"count": 1425, "status": "successful", "value": [{"id": 1, "name": "first"}]}
 LONGEST_WAIT_S = 60.0
@@ -46,14 +49,22 @@ class DemoApi(BaseHTTPRequestHandler):
                     "body": body,
                 }
             case ["slow"]:
-                seconds = float(parse_qs(target.query).get("seconds", ["1"])[0])
-                time.sleep(min(max(seconds, 0.0), LONGEST_WAIT_S))
+                time.sleep(_seconds(target.query))
+            case ["work"]:
+                status, answer = self._take_work(_seconds(target.query))
             case ["status", code]:
                 status = HTTPStatus(int(code))
         self._send(status, json.dumps(answer).encode())
 
     do_OPTIONS = do_GET = do_HEAD = do_POST = answer  # noqa: N815  # names http.server looks for
     do_PUT = do_DELETE = do_TRACE = do_PATCH = answer  # noqa: N815  # likewise
+
+    def _take_work(self, seconds: float) -> tuple[HTTPStatus, object]:
+        try:
+            external_service.take(dict(self.headers.items()), seconds=seconds)
+        except (KeyError, ValueError) as error:
+            return HTTPStatus.BAD_REQUEST, {"error": f"This is no task that waits: {error}"}
+        return HTTPStatus.ACCEPTED, {"status": "working"}
 
     def _send(self, status: HTTPStatus, body: bytes) -> None:
         self.send_response(status)
@@ -65,6 +76,11 @@ class DemoApi(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base's own name
         """Stay silent; the service's log is the one to read."""
+
+
+def _seconds(query: str) -> float:
+    seconds = float(parse_qs(query).get("seconds", ["1"])[0])
+    return min(max(seconds, 0.0), LONGEST_WAIT_S)
 
 
 class DemoServer(ThreadingHTTPServer):

@@ -1,4 +1,4 @@
-"""The service and a demo API on this machine, with three requests to try: ``make run``."""
+"""The service and a demo API on this machine, with four requests to try: ``make run``."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ The demo API listens on {demo}. In another terminal, in this folder, try:
   curl --data-binary @examples/step.yaml -H 'Content-Type: application/yaml' {url}/api/invocations
   curl --fail-with-body --data-binary @examples/failing-step.yaml -H 'Content-Type: application/yaml' {url}/api/invocations
   curl --json @examples/criteria.json {url}/api/criteria/evaluate
+  curl --data-binary @examples/callback-step.yaml -H 'Content-Type: application/yaml' -H 'Prefer: wait=30' {url}/api/invocations
 
 Ctrl-C ends both.
 """  # noqa: E501  # lines to be copied whole

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,12 +15,16 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 
+_STORE = tempfile.TemporaryDirectory(prefix="invoke-", ignore_cleanup_errors=True)
+"""Holds what the programs store, so that a test leaves nothing in the project's own folder."""
+
 
 def environment(**settings: str) -> dict[str, str]:
     """Return this process's environment without settings of the service, and with these."""
     ours = ("SERVICE_CONNECTIONS", "PUBLIC_BASE_URL", "InvokeStorage", "AzureWebJobsStorage")
     kept = {name: value for name, value in os.environ.items() if name not in ours}
-    return {**kept, "PYTHONUNBUFFERED": "1", **settings}
+    store = {"InvokeStorage": f"sqlite:///{_STORE.name}/invoke.db"}
+    return {**kept, "PYTHONUNBUFFERED": "1", **store, **settings}
 
 
 def run(
