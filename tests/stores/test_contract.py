@@ -140,15 +140,11 @@ def test_rows_that_are_not_there_may_be_removed_together_with_other_changes(
 
     etags = store.write(
         PARTITION,
-        [Remove("a"), Remove("b"), Insert("new", b"1"), Remove("c"), Put("d", b"2"), Remove("e")],
+        [Remove("a"), Remove("b"), Insert("new", b"1"), Remove("c"), Put("d", b"2"), Remove("f")],
     )
 
     assert [bool(etag) for etag in etags] == [False, False, True, False, True, False]
-    assert [(row.row_key, row.value) for row in everything(store)] == [
-        ("d", b"2"),
-        ("f", b"f"),
-        ("new", b"1"),
-    ]
+    assert [(row.row_key, row.value) for row in everything(store)] == [("d", b"2"), ("new", b"1")]
     assert [etags[4], etags[2]] == [one(store, "d").etag, one(store, "new").etag]
 
 
@@ -312,7 +308,7 @@ def test_a_scan_goes_on_where_it_stopped(filled: EntityStore, most: int) -> None
 
 
 @pytest.mark.parametrize(
-    "after", [("", ""), ("a", "0"), ("a", "25"), ("a-gone", "2"), ("b", "3"), ("c", "1")]
+    "after", [("", ""), ("a", "0"), ("a", "25"), ("a-gone", "2"), ("b", "1"), ("c", "1")]
 )
 def test_a_scan_goes_on_after_a_row_that_is_not_there(
     filled: EntityStore, after: tuple[str, str]

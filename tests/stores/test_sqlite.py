@@ -10,7 +10,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
 import pytest
@@ -106,13 +106,13 @@ from pathlib import Path
 from invoke_core.adapters.sqlite import SqliteStore
 from invoke_core.errors import EntityConflictError
 from invoke_core.ports import Insert, Replace
+print("ready", flush=True)
+sys.stdin.readline()
 store = SqliteStore(Path(sys.argv[1]))
 try:
     store.write("plan-1", [Insert("counter", b"0")])
 except EntityConflictError:
     pass
-print("ready", flush=True)
-sys.stdin.readline()
 for _ in range(100):
     while True:
         (row,) = store.read("plan-1", first="counter", before="counter-")
@@ -146,9 +146,7 @@ def heard(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
-def test_processes_that_open_a_new_file_at_once_lose_nothing(
-    store: SqliteStore, path: Path
-) -> None:
+def test_processes_that_share_a_file_lose_nothing(store: SqliteStore, path: Path) -> None:
     processes = [start_writer(path) for _ in range(3)]
     assert [heard(process) for process in processes] == ["ready"] * 3
 
@@ -160,6 +158,56 @@ def test_processes_that_open_a_new_file_at_once_lose_nothing(
     assert counter.value == b"300"
     for process in processes:
         process.communicate("\n", timeout=10)
+
+
+OPENERS = """
+import os, sys, time
+from pathlib import Path
+from invoke_core.adapters.sqlite import SqliteStore
+from invoke_core.ports import Insert
+for turn in range(40):
+    at = time.monotonic() + 0.03
+    children = []
+    for n in range(4):
+        child = os.fork()
+        if child == 0:
+            while time.monotonic() < at:
+                pass
+            store = SqliteStore(Path(sys.argv[1]) / f"{turn}.db")
+            store.write("plan-1", [Insert(f"{n}", b"")])
+            os._exit(0)
+        children.append(child)
+    for child in children:
+        assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+def test_processes_that_make_a_new_file_at_once_all_work(tmp_path: Path) -> None:
+    """Each of many turns is a chance to get into each other's way."""
+    ended = subprocess.run(  # noqa: S603  # our own line
+        [sys.executable, "-c", OPENERS, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    for path in tmp_path.glob("*.db"):
+        with closing(SqliteStore(path)) as store:
+            assert store.row_keys(PARTITION, most=9) == ["0", "1", "2", "3"]
+
+
+def test_a_file_that_somebody_else_is_making_is_waited_for(store: SqliteStore, path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    with closing(sqlite3.connect(path, isolation_level=None)) as maker:
+        maker.execute("BEGIN EXCLUSIVE")
+        with ThreadPoolExecutor(1) as threads:
+            opening = threads.submit(store.check)
+            sleep(0.3)
+            assert not opening.done()
+            maker.execute("ROLLBACK")
+            opening.result()
 
 
 def test_what_was_answered_outlives_a_killed_process(store: SqliteStore, path: Path) -> None:

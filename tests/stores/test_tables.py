@@ -390,7 +390,9 @@ def test_a_refused_change_costs_one_request(store: TablesStore, between: Middlem
     assert between.requests == [f"POST /{ACCOUNT}/{store._table}"]
 
 
-def test_many_threads_keep_their_connections(store: TablesStore, between: Middleman) -> None:
+def test_many_threads_keep_their_connections(
+    store: TablesStore, between: Middleman, caplog: pytest.LogCaptureFixture
+) -> None:
     """More connections than the pool holds would be thrown away, with a warning for each."""
 
     def work(n: int) -> None:
@@ -401,6 +403,7 @@ def test_many_threads_keep_their_connections(store: TablesStore, between: Middle
         list(threads.map(work, range(16)))
 
     assert len(between.requests) == 80
+    assert caplog.messages == []
 
 
 class MadeUpCredential:
