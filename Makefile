@@ -48,9 +48,9 @@ clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
 
 # A half-made environment is never taken for a whole one: it gets its name last.
-.venv/run-%/ready: requirements.txt
+.venv/run-%/ready: | requirements.txt
 	@$(call make_env,requirements.txt)
-.venv/dev-%/ready: requirements.txt requirements-dev.txt
+.venv/dev-%/ready: | requirements.txt requirements-dev.txt
 	@$(call make_env,requirements-dev.txt)
 .venv/node-%/ready: | tests/node/package.json
 	@command -v npm >/dev/null || { echo 'make test needs Node.js 20 or newer with npm: the tests run a Table Storage emulator with it.' >&2; exit 1; }
