@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import azure.functions as func
 
-from invoke_core.wiring import forget_old, handlers
+from invoke_core.wiring import forget_old, handlers, pipeline_handlers
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
@@ -58,6 +58,26 @@ def health(req: func.HttpRequest) -> func.HttpResponse:
 def openapi(req: func.HttpRequest) -> func.HttpResponse:
     """Describe the routes in OpenAPI 3.1."""
     return handlers().openapi(req)
+
+
+@app.route(
+    route="azdo/default/{projectId}/_apis/distributedtask/hubs/{hubName}/plans/{planId}/events",
+    methods=["POST"],
+    auth_level=func.AuthLevel.ANONYMOUS,
+)
+def events(req: func.HttpRequest) -> func.HttpResponse:
+    """Take an event of an external service; its AuthToken is the key."""
+    return pipeline_handlers().events(req)
+
+
+@app.route(
+    route="azdo/{*path}",
+    methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
+    auth_level=func.AuthLevel.ANONYMOUS,
+)
+def pipelines(req: func.HttpRequest) -> func.HttpResponse:
+    """Answer the rest of the Azure-Pipelines-compatible half; the AuthToken is the key."""
+    return pipeline_handlers().pipelines(req)
 
 
 @app.timer_trigger(schedule="0 30 3 * * *", arg_name="timer")

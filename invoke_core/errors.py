@@ -11,6 +11,9 @@
     │  │  └─ JsonSyntaxError           where in the text it stops being JSON
     │  ├─ InvalidInputError            the document is one, its content is not: every fault at once
     │  ├─ PolicyError                  the connection does not grant this
+    │  ├─ TokenRejectedError           an AuthToken opens no plan here
+    │  ├─ ResourceNotFoundError        a plan has nothing at this address
+    │  ├─ PlanLimitError               a plan holds as much as it may
     │  └─ ExpressionError              a criteria (source, kind)
     │     ├─ ExpressionSyntaxError     it does not parse
     │     └─ ExpressionValueError      it parses, and cannot be evaluated on this answer
@@ -124,6 +127,26 @@ class InvalidInputError(RequestError):
 
 class PolicyError(RequestError):
     """The service connection does not grant what was asked."""
+
+
+class TokenRejectedError(RequestError):
+    """An AuthToken is missing or malformed, or opens no plan of this id."""
+
+    def __init__(self) -> None:
+        """Say no more than that: whether there is such a plan is nobody's business."""
+        super().__init__("This needs the AuthToken of the plan, as Basic or Bearer authorization.")
+
+
+class ResourceNotFoundError(RequestError):
+    """The Azure-Pipelines-compatible half has nothing at an address."""
+
+    def __init__(self) -> None:
+        """Say it; the address is known to who asked."""
+        super().__init__("There is nothing at this address, or not with this method.")
+
+
+class PlanLimitError(RequestError):
+    """A plan holds as much of something as it may; the sentence names the limit."""
 
 
 class ExpressionError(RequestError):

@@ -51,6 +51,11 @@ PROBLEM_TYPES: Final[dict[type[errors.InvokeError], ProblemType]] = {
     errors.PolicyError: ProblemType(
         403, "connectionPolicy", "The service connection does not grant this"
     ),
+    errors.TokenRejectedError: ProblemType(401, "tokenRejected", "The AuthToken opens no plan"),
+    errors.ResourceNotFoundError: ProblemType(
+        404, "resourceNotFound", "There is nothing at this address"
+    ),
+    errors.PlanLimitError: ProblemType(413, "planLimit", "The plan holds as much as it may"),
     errors.InvocationNotFoundError: ProblemType(404, "notFound", "There is no such invocation"),
     errors.InvocationEndedError: ProblemType(409, "alreadyEnded", "The invocation has ended"),
     errors.IdempotencyConflictError: ProblemType(
@@ -115,6 +120,9 @@ def problem_of(error: errors.InvokeError, *, instance: str) -> Problem:
         faults, masker = error.faults, Masker(error.secrets)
     if isinstance(error, errors.SettingsError):
         faults = error.faults
+    if isinstance(error, errors.TokenRejectedError):
+        # The C# client sends its token only after this challenge, and only to "Basic".
+        headers["WWW-Authenticate"] = 'Basic realm="invoke-rest-api"'
     if isinstance(
         error, (errors.BusyError, errors.StoreUnavailableError, errors.EntityConflictError)
     ):
@@ -126,6 +134,32 @@ def problem_of(error: errors.InvokeError, *, instance: str) -> Problem:
     return Problem(
         kind.status, headers, _document(kind, masker.show(error.message), instance, shown)
     )
+
+
+def in_devops_shape(problem: Problem) -> Problem:
+    """Return a problem as clients of Azure DevOps read it, with the members it has beside.
+
+    They show their users ``message`` alone, so that tells every fault.
+
+    Source:
+        Agentless protocol, section 4.4.
+    """
+    document = problem.document
+    kind = f"{str(document['code'])[:1].upper()}{str(document['code'])[1:]}Exception"
+    faults = document["errors"] if isinstance(document["errors"], list) else []
+    details = [
+        f"{fault['pointer']}: {fault['detail']}" for fault in faults if isinstance(fault, dict)
+    ]
+    told: dict[str, JsonValue] = {
+        "$id": "1",
+        "innerException": None,
+        "message": " ".join([str(document["detail"]), *(details if len(details) > 1 else [])]),
+        "typeName": f"InvokeRestApi.{kind}, InvokeRestApi",
+        "typeKey": kind,
+        "errorCode": 0,
+        "eventId": 3000,
+    }
+    return Problem(problem.status, problem.headers, {**told, **document})
 
 
 def _shown_pointer(pointer: str, masker: Masker) -> str:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from invoke_core.ports import EntityStore
     from invoke_core.settings import Settings
     from invoke_core.web.api import Handlers
+    from invoke_core.web.pipelines import PipelineHandlers
 
 APP_ROOT: Final = Path(__file__).resolve().parent.parent
 """The folder of ``host.json``."""
@@ -47,16 +48,23 @@ class App:
 
     Attributes:
         handlers: Answers our own routes.
+        pipelines: Answers the Azure-Pipelines-compatible half.
         listing: Forgets old invocations; None where settings are faulty.
     """
 
     handlers: Handlers
+    pipelines: PipelineHandlers
     listing: Listing | None
 
 
 def handlers() -> Handlers:
     """Return what answers our own routes, made from the environment when first asked for."""
     return _app().handlers
+
+
+def pipeline_handlers() -> PipelineHandlers:
+    """Return what answers the Azure-Pipelines-compatible half."""
+    return _app().pipelines
 
 
 def forget_old() -> None:
@@ -95,6 +103,7 @@ def build_app(environ: Mapping[str, str], *, root: Path) -> App:
     """
     # Imported here, not above: indexing needs none of it.
     from invoke_core.web.api import Handlers  # noqa: PLC0415
+    from invoke_core.web.pipelines import PipelineHandlers  # noqa: PLC0415
 
     platform_auth = environ.get("WEBSITE_AUTH_ENABLED", "").lower() == "true"
     try:
@@ -106,6 +115,7 @@ def build_app(environ: Mapping[str, str], *, root: Path) -> App:
             handlers=Handlers(
                 error, base_url="", platform_auth=platform_auth, now=_now, new_id=_new_id
             ),
+            pipelines=PipelineHandlers(error, base_url="", new_id=_new_id),
             listing=None,
         )
     for fault in settings.connection_faults:
@@ -124,11 +134,13 @@ def _working_app(settings: Settings, *, platform_auth: bool) -> App:
     from invoke_core.health import StoreHealth  # noqa: PLC0415
     from invoke_core.journal import Journal  # noqa: PLC0415
     from invoke_core.listing import Listing  # noqa: PLC0415
+    from invoke_core.plans import PlanService  # noqa: PLC0415
     from invoke_core.sending import Sending  # noqa: PLC0415
     from invoke_core.service import InvokeService, Places  # noqa: PLC0415
     from invoke_core.transitions import Transitions  # noqa: PLC0415
     from invoke_core.wakeups import Wakeups  # noqa: PLC0415
     from invoke_core.web.api import Handlers  # noqa: PLC0415
+    from invoke_core.web.pipelines import PipelineHandlers  # noqa: PLC0415
 
     store = open_store(settings)
     journal = Journal(store, new_id=_new_id)
@@ -140,10 +152,11 @@ def _working_app(settings: Settings, *, platform_auth: bool) -> App:
         exchange_timeout_s=settings.api_response_timeout_s,
         body_limit_bytes=settings.max_response_bytes,
     )
+    seal = TokenSeal()
     drafts = Drafts(
         sending=sending,
         connections=settings.connections,
-        seal=TokenSeal(),
+        seal=seal,
         new_id=_new_id,
         new_token=_new_token,
         public_base_url=settings.public_base_url,
@@ -162,6 +175,14 @@ def _working_app(settings: Settings, *, platform_auth: bool) -> App:
         places=Places(settings.max_concurrent),
         now=_now,
     )
+    plans = PlanService(
+        journal=journal,
+        transitions=transitions,
+        connections=settings.connections,
+        seal=seal,
+        now=_now,
+        pause=_pause,
+    )
     return App(
         handlers=Handlers(
             service,
@@ -171,6 +192,7 @@ def _working_app(settings: Settings, *, platform_auth: bool) -> App:
             now=_now,
             new_id=_new_id,
         ),
+        pipelines=PipelineHandlers(plans, base_url=settings.public_base_url, new_id=_new_id),
         listing=listing,
     )
 

@@ -44,20 +44,45 @@ def read_document(headers: Mapping[str, str], body: bytes, *, yaml_too: bool = T
         InvalidBodyError: It is empty, not UTF-8, or not the document it is said to be.
     """
     read = _reader(headers.get("content-type", ""), yaml_too=yaml_too)
-    if not body and "chunked" in headers.get("transfer-encoding", "").lower():
+    text = body_text(headers, body)
+    if not text.strip():
+        raise InvalidBodyError("The body is empty; send the step as JSON or YAML.")
+    return read(text)
+
+
+def body_text(
+    headers: Mapping[str, str], body: bytes, *, limit_bytes: int = BODY_LIMIT_BYTES
+) -> str:
+    """Return the body of a request as text, if it arrived.
+
+    Args:
+        headers: The request's headers; names are looked up in lower case.
+        body: The body as it arrived.
+        limit_bytes: Longest body, whole MiB.
+
+    Raises:
+        LengthRequiredError: It was sent in chunks, which the platform drops.
+        BodyTooLargeError: It is longer than the limit.
+        InvalidBodyError: It is not UTF-8.
+    """
+    if is_dropped(headers, body):
         raise LengthRequiredError(
             "The body was sent in chunks and did not arrive: Azure Functions drops chunked bodies. "
             "Send it with a Content-Length."
         )
-    if len(body) > BODY_LIMIT_BYTES:
-        raise BodyTooLargeError(f"The body is longer than {BODY_LIMIT_BYTES} bytes (1 MiB).")
+    if len(body) > limit_bytes:
+        raise BodyTooLargeError(
+            f"The body is longer than {limit_bytes} bytes ({limit_bytes >> 20} MiB)."
+        )
     try:
-        text = body.decode("utf-8-sig")
+        return body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InvalidBodyError(f"The body is not UTF-8: byte {error.start} does not fit.") from None
-    if not text.strip():
-        raise InvalidBodyError("The body is empty; send the step as JSON or YAML.")
-    return read(text)
+
+
+def is_dropped(headers: Mapping[str, str], body: bytes) -> bool:
+    """Tell whether a body was sent in chunks and did not arrive."""
+    return not body and "chunked" in headers.get("transfer-encoding", "").lower()
 
 
 def _reader(content_type: str, *, yaml_too: bool) -> Callable[[str], JsonValue]:

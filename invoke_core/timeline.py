@@ -1,0 +1,209 @@
+"""The timeline of a plan: its records as they are merged and shown.
+
+A Job record and a Task record are there from the start without being stored: they are what the
+invocation is. What an external service sends lies over them, until the invocation has ended; then
+both tell its end, whatever was or will be sent.
+
+A record is a document here, members in camelCase; its GUIDs are lower-case.
+
+Source: HTTP contract, section 6; agentless protocol, sections 4.2 and 4.3.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from invoke_core.callback_values import NO_GUID
+from invoke_core.documents import JsonNumber, dump_json
+from invoke_core.encoding import optional_time_form, time_form
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from invoke_core.documents import JsonValue
+    from invoke_core.lifecycle import Record
+    from invoke_core.patches import RecordPatch
+
+    Form = dict[str, JsonValue]
+
+_MEMBERS: Final = (
+    "id",
+    "parentId",
+    "type",
+    "name",
+    "startTime",
+    "finishTime",
+    "currentOperation",
+    "percentComplete",
+    "state",
+    "result",
+    "resultCode",
+    "changeId",
+    "lastModified",
+    "workerName",
+    "queueId",
+    "order",
+    "refName",
+    "log",
+    "details",
+    "errorCount",
+    "warningCount",
+    "issues",
+    "task",
+    "variables",
+    "location",
+    "attempt",
+    "identifier",
+    "agentSpecification",
+)
+"""In the order in which they are shown."""
+
+_OPTIONAL: Final = frozenset(
+    {"queueId", "order", "refName", "issues", "task", "variables", "agentSpecification"}
+)
+"""Members that are left out when empty; the others are null then.
+
+The protocol's hand-written sample adds ``variables`` to the record it read, and fails where the
+member is there already (agentless protocol, section 4.2).
+"""
+
+
+def merged(stored: Form | None, patch: RecordPatch) -> Form:
+    """Return what a patch makes of a stored record.
+
+    Args:
+        stored: The record; None where there is none yet.
+        patch: What is to change. ``variables`` are merged by name, anything else is replaced.
+
+    Returns:
+        The record; the value of a secret variable is not in it. Equal to ``stored`` where nothing
+        changes.
+    """
+    record = {"id": patch.id, **(stored or {}), **patch.members}
+    if "variables" in patch.members:
+        before = (stored or {}).get("variables")
+        record["variables"] = _merged_variables(
+            before if isinstance(before, dict) else {}, patch.members["variables"]
+        )
+    return record
+
+
+def variables_in(record: Form | None) -> dict[str, str]:
+    """Return the variables of a stored record; those that are secret have no value."""
+    variables = (record or {}).get("variables")
+    return {
+        name: value if isinstance(value := variable.get("value"), str) else ""
+        for name, variable in (variables.items() if isinstance(variables, dict) else ())
+        if isinstance(variable, dict)
+    }
+
+
+def size_bytes(record: Form) -> int:
+    """Return the length of a record as JSON, the values of its variables not counted.
+
+    Those have limits of their own.
+    """
+    counted = {**record, "variables": list(variables_in(record))}
+    return len(dump_json(counted).encode())
+
+
+def shown_records(record: Record, stored: Mapping[str, Form]) -> dict[str, Form]:
+    """Return the records of a plan as they are shown, by id.
+
+    Args:
+        record: The invocation.
+        stored: Its stored records by id.
+
+    Returns:
+        The Job record, the Task record, then the others in the order of ``stored``.
+    """
+    own = _own_records(record)
+    end = _end(record)
+    return {
+        key: _shown({**own.get(key, {}), **stored.get(key, {}), **(end if key in own else {})})
+        for key in {**own, **stored}
+    }
+
+
+def timeline_form(
+    record: Record, *, timeline_id: str, changes: int, records: list[Form] | None
+) -> Form:
+    """Return a timeline as it is shown.
+
+    Args:
+        record: The invocation.
+        timeline_id: The id it was asked for by.
+        changes: Its changes so far.
+        records: Its records, where they are wanted.
+    """
+    invocation = record.invocation
+    form: Form = {
+        "id": timeline_id,
+        "changeId": changes,
+        "location": None,
+        "lastChangedBy": NO_GUID,
+        "lastChangedOn": time_form(invocation.finished_at or invocation.created_at),
+    }
+    if records is not None:
+        form["records"] = [*records]
+    return form
+
+
+def stamped(record: Form, *, change_id: int, now: datetime) -> Form:
+    """Return a record that was changed just now."""
+    return {**record, "changeId": JsonNumber(str(change_id)), "lastModified": time_form(now)}
+
+
+def _own_records(record: Record) -> dict[str, Form]:
+    invocation = record.invocation
+    ids = invocation.correlation
+    started: Form = {
+        "state": invocation.state.value,
+        "startTime": optional_time_form(invocation.started_at),
+        "lastModified": time_form(invocation.created_at),
+    }
+    job: Form = {"id": ids.job_id, "type": "Job", "name": "Job", **started}
+    task: Form = {
+        "id": ids.task_instance_id,
+        "parentId": ids.job_id,
+        "type": "Task",
+        "name": invocation.display_name,
+        **started,
+    }
+    return {ids.job_id: job, ids.task_instance_id: task}
+
+
+def _end(record: Record) -> Form:
+    """Return what an ended invocation says of its records, whatever was sent."""
+    invocation = record.invocation
+    if not record.is_final or invocation.result is None:
+        return {}
+    return {
+        "state": invocation.state.value,
+        "result": invocation.result.value,
+        "finishTime": optional_time_form(invocation.finished_at),
+    }
+
+
+def _shown(record: Form) -> Form:
+    whole = {"changeId": 0, "errorCount": 0, "warningCount": 0, "attempt": 1, **record}
+    return {name: whole.get(name) for name in _MEMBERS if name not in _OPTIONAL or whole.get(name)}
+
+
+def _merged_variables(before: Form, given: JsonValue) -> Form:
+    """Merge variables by name without case; the name that was there first stays."""
+    variables = dict(before)
+    names = {name.lower(): name for name in variables}
+    for typed, change in given.items() if isinstance(given, dict) else ():
+        name = names.setdefault(typed.lower(), typed)
+        old = variables.get(name)
+        variable: Form = {
+            "value": None,
+            **(old if isinstance(old, dict) else {}),
+            **(change if isinstance(change, dict) else {}),
+        }
+        if variable.get("isSecret"):
+            variable["value"] = None
+        variables[name] = {key: part for key, part in variable.items() if part is not False}
+    return variables
