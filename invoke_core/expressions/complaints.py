@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from invoke_core.errors import ExpressionSyntaxError, did_you_mean
 from invoke_core.expressions.tokens import TokenKind
-from invoke_core.expressions.values import utf16_length
+from invoke_core.expressions.texts import utf16_length
 
 if TYPE_CHECKING:
     from invoke_core.expressions.functions import Dialect

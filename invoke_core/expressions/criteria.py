@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 from invoke_core.errors import AnswerNotJsonError, ExpressionValueError
 from invoke_core.expressions.evaluator import compile_node
+from invoke_core.expressions.faults import EvaluationFault
 from invoke_core.expressions.functions import CONDITION, CRITERIA
 from invoke_core.expressions.nodes import mask_source, print_node
 from invoke_core.expressions.parser import parse
-from invoke_core.expressions.values import EvaluationFault, to_boolean
+from invoke_core.expressions.values import to_boolean
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,6 +67,7 @@ class Criteria:
         Raises:
             ExpressionValueError: It cannot be evaluated on this scope.
         """
+        scope.work.renew()
         try:
             return self._run(scope)
         except EvaluationFault as fault:
@@ -83,6 +85,7 @@ class Criteria:
         Raises:
             ExpressionValueError: It cannot be evaluated on this scope.
         """
+        scope.work.renew()
         try:
             value = self._run(scope)
         except EvaluationFault as fault:

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Final, cast
 from invoke_core.expressions import values
 from invoke_core.expressions.indexing import spread, take
 from invoke_core.expressions.nodes import Access, Call, Literal, Named
+from invoke_core.expressions.work import FREE_TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from invoke_core.expressions.functions import Operations
+    from invoke_core.expressions.operations import Operations
     from invoke_core.expressions.kinds import Raw, Value
     from invoke_core.expressions.nodes import Index, Node
 
@@ -46,8 +47,8 @@ def _literal(value: Value) -> Closure:
 
 
 def _named(name: str) -> Closure:
-    canonical = values.canonical
-    return lambda ops: canonical(ops.read(name))
+    read = values.read
+    return lambda ops: read(ops.read(name), ops.work)
 
 
 def _call(node: Call) -> Closure:
@@ -57,8 +58,8 @@ def _call(node: Call) -> Closure:
         return closure
     body = node.function.body
     arguments = tuple(compile_node(argument) for argument in node.arguments)
-    canonical = values.canonical
-    return lambda ops: canonical(body(ops, arguments))
+    read = values.read
+    return lambda ops: read(body(ops, arguments), ops.work)
 
 
 def _access(node: Access) -> Closure:
@@ -71,7 +72,7 @@ def _access(node: Access) -> Closure:
 
 def _constant_access(node: Access, keys: tuple[str | int, ...]) -> Closure:
     name = cast("Named", node.base).name
-    canonical = values.canonical
+    read = values.read
     steps = [_step(step) for step in node.steps]
 
     if len(keys) == 1 and isinstance(keys[0], str):
@@ -86,25 +87,24 @@ def _constant_access(node: Access, keys: tuple[str | int, ...]) -> Closure:
             elif kind is list and type(key) is int:
                 raw = raw[key] if key < len(raw) else None  # type: ignore[arg-type,index]  # a list
             else:
-                return _follow(ops, canonical(raw), steps[position:])
-        return canonical(raw)
+                return _follow(ops, read(raw, ops.work), steps[position:])
+        return read(raw, ops.work)
 
     return run
 
 
-_SHORT: Final = 1000
-
-
 def _member(name: str, key: str, steps: list[Step]) -> Closure:
     """Compile ``root.name``, the access of all accesses."""
-    canonical = values.canonical
+    read = values.read
 
     def run(ops: Operations[Value]) -> Value:
         raw = ops.read(name)
         if type(raw) is dict:
             found = raw.get(key)
-            return found if type(found) is str and len(found) < _SHORT else canonical(found)
-        return _follow(ops, canonical(raw), steps)
+            if type(found) is str and len(found) < FREE_TEXT:
+                return found
+            return read(found, ops.work)
+        return _follow(ops, read(raw, ops.work), steps)
 
     return run
 
@@ -115,13 +115,13 @@ def _follow(
     steps: list[Step],
 ) -> Value:
     for step in steps:
-        value = values.canonical(step(ops, value))
+        value = values.read(step(ops, value), ops.work)
     return value
 
 
 def _step(index: Index) -> Step:
     if index.key is None:
-        return lambda _, value: spread(value)
+        return lambda ops, value: spread(value, ops.work)
     key = compile_node(index.key)
     return lambda ops, value: take(ops, value, key)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 from invoke_core.errors import ExpressionValueError
 from invoke_core.expressions import values
+from invoke_core.expressions.faults import EvaluationFault
 from invoke_core.expressions.indexing import spread, take
 from invoke_core.expressions.kinds import Kind, kind_name, kind_of
 from invoke_core.expressions.nodes import Access, Call, Literal, Named
@@ -22,7 +23,7 @@ from invoke_core.expressions.output import masked_document
 from invoke_core.expressions.realized import Realized
 from invoke_core.expressions.reasons import failure_message, message_of
 from invoke_core.expressions.sources import Source
-from invoke_core.expressions.values import EvaluationFault, canonical
+from invoke_core.expressions.values import read
 from invoke_core.expressions.verbose import VerboseLog
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from invoke_core.documents import JsonValue
     from invoke_core.expressions.criteria import Criteria
-    from invoke_core.expressions.functions import Operations
+    from invoke_core.expressions.operations import Operations
     from invoke_core.expressions.kinds import Raw, Value
     from invoke_core.expressions.nodes import Mask, Node
     from invoke_core.expressions.scope import Scope
@@ -136,6 +137,8 @@ class _Walk:
         self._log = log
         self._realized = Realized(mask)
         self.read: Callable[[str], Raw] = scope.read
+        self.work = scope.work
+        self.work.renew()
 
     def run(self) -> Evaluation:
         """Evaluate the whole expression."""
@@ -205,7 +208,7 @@ class _Walk:
         if isinstance(node, Literal):
             entry.value = node.value
         elif kind is Named:
-            entry.value = canonical(self.read(cast(Named, node).name))
+            entry.value = read(self.read(cast(Named, node).name), self.work)
             self._realized.keep(node, entry.value)
         else:
             self._evaluate_call(cast(Call, node), entry)
@@ -216,7 +219,7 @@ class _Walk:
     def _evaluate_call(self, node: Call, entry: Entry) -> None:
         level = entry.level + 1
         entry.entries = tuple([Entry(self, argument, level) for argument in node.arguments])
-        entry.value = canonical(node.function.body(self, entry.entries))
+        entry.value = read(node.function.body(self, entry.entries), self.work)
         if node.function.realized:
             self._realized.keep(node, entry.value)
 
@@ -246,7 +249,7 @@ class _Walk:
                 if not isinstance(step.key, Literal):
                     entry.entries += (key,)
                 looked_into = value
-                value = canonical(take(self, value, key))
+                value = read(take(self, value, key), self.work)
                 if value is None and entry.note is None:
                     entry.note = missing_note(looked_into, key.value)
                     entry.missing_at = position if entry.note else None
@@ -260,7 +263,7 @@ class _Walk:
         if self._log and kind_of(value) in _CONTAINERS:
             self._log.evaluating(level + 1, Kind.STRING)
             self._log.value(level + 1, "*")
-        return spread(value)
+        return spread(value, self.work)
 
     def _look_up(self, node: Access, keys: tuple[str | int, ...]) -> Value:
         """Follow plain names and positions; None where they lead nowhere, or to null."""
@@ -273,7 +276,7 @@ class _Walk:
                 raw = raw[key]  # type: ignore[index]  # likewise
             else:
                 return None
-        return canonical(raw)
+        return read(raw, self.work)
 
     @staticmethod
     def value(held: Entry) -> Value:

@@ -6,10 +6,9 @@ Source: expressions reference, section 7, ``format``.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
-from invoke_core.expressions.values import EvaluationFault
+from invoke_core.expressions.faults import EvaluationFault
 
 _LARGEST_INDEX: Final = 255
 _BRACE: Final = re.compile("[{}]")
@@ -17,7 +16,6 @@ _BRACE: Final = re.compile("[{}]")
 _HOLE: Final = re.compile(r"\{([0-9]+)(?::((?:[^}]+|\}\})*+))?\}")
 
 
-@dataclass(frozen=True, slots=True)
 class Hole:
     """A place of a template where an argument goes.
 
@@ -26,8 +24,12 @@ class Hole:
         specifier: What follows the colon; empty for none.
     """
 
-    index: int
-    specifier: str
+    __slots__ = ("index", "specifier")
+
+    def __init__(self, index: int, specifier: str) -> None:
+        """Keep both."""
+        self.index = index
+        self.specifier = specifier
 
 
 def parse_template(template: str, argument_count: int) -> list[str | Hole]:

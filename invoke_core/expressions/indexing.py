@@ -7,19 +7,19 @@ Source: expressions reference, section 5, with collection interfaces (section 10
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
-from invoke_core.expressions.kinds import Caseless, Filtered
-from invoke_core.expressions.values import EvaluationFault, canonical
+from invoke_core.expressions.faults import EvaluationFault
+from invoke_core.expressions.kinds import Caseless, Filtered, members
+from invoke_core.expressions.values import read
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator
     from decimal import Decimal
 
-    from invoke_core.expressions.functions import Operand, Operations
     from invoke_core.expressions.kinds import Raw, Value
-
-H = TypeVar("H")
+    from invoke_core.expressions.operations import H, Operand, Operations
+    from invoke_core.expressions.work import Work
 
 _LARGEST_INDEX: Final = 2**31 - 1
 
@@ -49,24 +49,33 @@ def take(ops: Operations[H], left: Value, key: Operand[H]) -> Raw:
     return None
 
 
-def spread(left: Value) -> Filtered:
+def spread(left: Value, work: Work) -> Filtered:
     """Take one step by wildcard.
 
     Args:
         left: What is looked into.
+        work: What pays for each member and item.
 
     Returns:
         Its members or items; of a filtered array, those of its collections; else nothing.
     """
-    if isinstance(left, Filtered):
-        return Filtered([each for item in left.items for each in _inside(canonical(item))])
-    return Filtered(list(_inside(left)))
+    found: list[Raw] = []
+    for value in _each(left, work) if isinstance(left, Filtered) else (left,):
+        inside = members(value)
+        if inside:
+            work.spend(len(inside))
+            found += inside
+    return Filtered(found)
 
 
-def _inside(value: Value) -> Iterable[Raw]:
-    if isinstance(value, (dict, Caseless)):
-        return value.values()
-    return value if isinstance(value, list) else ()
+def _each(left: Filtered, work: Work) -> Iterator[Value]:
+    """Yield the items of a filtered array, read and paid for."""
+    work.spend(len(left.items) * _ITEM)
+    for item in left.items:
+        yield read(item, work)
+
+
+_ITEM: Final = 2
 
 
 def _take_from_each(ops: Operations[H], left: Filtered, key: H) -> Filtered:
@@ -75,8 +84,7 @@ def _take_from_each(ops: Operations[H], left: Filtered, key: H) -> Filtered:
     name: str | None = None
     position: int | None = None
     named = positioned = False
-    for item in left.items:
-        value = canonical(item)
+    for value in _each(left, ops.work):
         if isinstance(value, (dict, Caseless)):
             if not named:
                 name, named = ops.try_text(key), True

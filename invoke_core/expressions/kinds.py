@@ -14,9 +14,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from invoke_core.documents import JsonNumber
+from invoke_core.expressions.texts import fold
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
 
 class Kind(StrEnum):
@@ -52,7 +53,7 @@ class Filtered:
 
 
 class Caseless:
-    """An object whose keys ignore case: variables, headers, the response itself."""
+    """An object whose keys ignore case, as texts do: variables, headers, the response itself."""
 
     __slots__ = ("_by_key", "_members")
 
@@ -61,16 +62,16 @@ class Caseless:
         self._members = dict(members)
         self._by_key: dict[str, Raw] = {}
         for key, value in members.items():
-            self._by_key.setdefault(key.upper(), value)
+            self._by_key.setdefault(fold(key), value)
 
     def get(self, key: str) -> Raw:
         """Return the raw value of a key, or None."""
-        found = self._by_key.get(key.upper())
+        found = self._by_key.get(fold(key))
         return found.read() if isinstance(found, Lazy) else found
 
     def has(self, key: str) -> bool:
         """Tell whether there is such a key."""
-        return key.upper() in self._by_key
+        return fold(key) in self._by_key
 
     def names(self) -> list[str]:
         """Return the keys as they were given."""
@@ -125,6 +126,20 @@ _KINDS: dict[type, Kind] = {
 def kind_of(value: Value) -> Kind:
     """Return the kind of a value."""
     return _KINDS[type(value)]
+
+
+def members(value: Value) -> Collection[Raw] | None:
+    """Return what a collection holds, or None for anything else."""
+    if isinstance(value, (dict, Caseless)):
+        return value.values()
+    return items_of(value)
+
+
+def items_of(value: Value) -> list[Raw] | None:
+    """Return the items of an array or filtered array, or None for anything else."""
+    if isinstance(value, Filtered):
+        return value.items
+    return value if isinstance(value, list) else None
 
 
 _NAMES: dict[type, str] = {kind: name.value for kind, name in _KINDS.items()}

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -22,23 +21,28 @@ Mask = Callable[[str], str]
 """Hides the secrets in a text."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Span:
     """Where a node stands in the source: characters from ``start`` up to ``end``."""
 
-    start: int
-    end: int
+    __slots__ = ("end", "start")
+
+    def __init__(self, start: int, end: int) -> None:
+        """Keep both."""
+        self.start = start
+        self.end = end
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Literal:
     """A constant."""
 
-    value: bool | str | Decimal | Version
-    span: Span
+    __slots__ = ("span", "value")
+
+    def __init__(self, value: bool | str | Decimal | Version, span: Span) -> None:  # noqa: FBT001  # a value like any other
+        """Keep both."""
+        self.value = value
+        self.span = span
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Named:
     """A named value.
 
@@ -48,12 +52,15 @@ class Named:
         span: Where.
     """
 
-    name: str
-    typed: str
-    span: Span
+    __slots__ = ("name", "span", "typed")
+
+    def __init__(self, name: str, typed: str, span: Span) -> None:
+        """Keep all."""
+        self.name = name
+        self.typed = typed
+        self.span = span
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Call:
     """A function call.
 
@@ -64,13 +71,18 @@ class Call:
         span: From the name to the closing parenthesis.
     """
 
-    function: Function
-    typed: str
-    arguments: tuple[Node, ...]
-    span: Span
+    __slots__ = ("arguments", "function", "span", "typed")
+
+    def __init__(
+        self, function: Function, typed: str, arguments: tuple[Node, ...], span: Span
+    ) -> None:
+        """Keep all."""
+        self.function = function
+        self.typed = typed
+        self.arguments = arguments
+        self.span = span
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Index:
     """One step of an access.
 
@@ -79,11 +91,14 @@ class Index:
         span: From the opening bracket or dot to the step's end.
     """
 
-    key: Node | None
-    span: Span
+    __slots__ = ("key", "span")
+
+    def __init__(self, key: Node | None, span: Span) -> None:
+        """Keep both."""
+        self.key = key
+        self.span = span
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Access:
     """A value and the steps taken into it; flat, so that a long chain nests nothing.
 
@@ -96,10 +111,14 @@ class Access:
             wildcard, or anything but a plain name or position.
     """
 
-    base: Named | Call
-    steps: tuple[Index, ...]
-    span: Span
-    keys: tuple[str | int, ...] | None
+    __slots__ = ("base", "keys", "span", "steps")
+
+    def __init__(self, base: Named | Call, steps: tuple[Index, ...], span: Span) -> None:
+        """Work out the constant keys."""
+        self.base = base
+        self.steps = steps
+        self.span = span
+        self.keys = _constant_keys(steps) if isinstance(base, Named) else None
 
 
 Node = Literal | Named | Call | Access
@@ -112,16 +131,17 @@ WILDCARD = "'*'"
 _FEW_DIGITS = 9
 
 
-def access(base: Named | Call, steps: tuple[Index, ...], span: Span) -> Access:
-    """Make an access, working out its constant keys."""
+def _constant_keys(steps: tuple[Index, ...]) -> tuple[str | int, ...] | None:
     keys: list[str | int] = []
-    for step in steps if isinstance(base, Named) else ():
+    for step in steps:
         value = step.key.value if isinstance(step.key, Literal) else None
         if isinstance(value, str):
             keys.append(value)
         elif isinstance(value, Decimal) and str(value).isdigit() and len(str(value)) <= _FEW_DIGITS:
             keys.append(int(value))
-    return Access(base, steps, span, tuple(keys) if len(keys) == len(steps) else None)
+        else:
+            return None
+    return tuple(keys)
 
 
 def unmasked(text: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from invoke_core.documents import JsonNumber, JsonValue
 from invoke_core.expressions.kinds import Caseless, Filtered, Version
-from invoke_core.expressions.values import LONGEST_TEXT, too_long
+from invoke_core.expressions.faults import LONGEST_TEXT, too_long
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from invoke_core.expressions.complaints import complain
-from invoke_core.expressions.nodes import Call, Index, Literal, Named, Span, access
+from invoke_core.expressions.nodes import Access, Call, Index, Literal, Named, Span
 from invoke_core.expressions.tokens import Token, TokenKind, tokenize
-from invoke_core.expressions.values import utf16_length
+from invoke_core.expressions.texts import utf16_length
 
 if TYPE_CHECKING:
     from invoke_core.expressions.functions import Dialect
@@ -118,7 +118,7 @@ class _Parser:
                 break
         if not steps:
             return base
-        return access(base, tuple(steps), Span(base.span.start, steps[-1].span.end))
+        return Access(base, tuple(steps), Span(base.span.start, steps[-1].span.end))
 
     def _parse_bracket(self, start: Token) -> Index:
         """Bracket = "[" ( value | "*" ) "]"."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from invoke_core.expressions.nodes import Call, Literal, format_value, print_node
-from invoke_core.expressions.values import utf16_length
+from invoke_core.expressions.texts import utf16_length
 
 if TYPE_CHECKING:
     from invoke_core.expressions.kinds import Value

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, cast
 from invoke_core.expressions import values
 from invoke_core.expressions.kinds import Caseless, Lazy
 from invoke_core.expressions.statuses import status_name
+from invoke_core.expressions.work import Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,11 +25,14 @@ JobStatus = Literal["succeeded", "failed", "canceled"]
 class Scope:
     """Named values, each made when it is first read and kept from then on.
 
-    A scope is at the same time the plain set of ``functions.Operations``, under which values are
+    A scope is at the same time the plain set of ``operations.Operations``, under which values are
     simply values; so an evaluation needs nothing but its scope.
+
+    Attributes:
+        work: What the evaluation at hand may still cost.
     """
 
-    __slots__ = ("_made", "_makers")
+    __slots__ = ("_made", "_makers", "work")
 
     boolean = staticmethod(values.to_boolean)
     text = staticmethod(values.to_text)
@@ -45,6 +49,7 @@ class Scope:
         """
         self._makers = makers
         self._made: dict[str, Raw] = {}
+        self.work = Work()
 
     @staticmethod
     def value(held: Value) -> Value:

@@ -9,7 +9,6 @@ Source: expressions reference, section 1.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
@@ -45,7 +44,6 @@ class TokenKind(Enum):
     UNRECOGNIZED = auto()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Token:
     """One token.
 
@@ -56,10 +54,20 @@ class Token:
         value: Of a literal: what it stands for.
     """
 
-    kind: TokenKind
-    text: str
-    start: int
-    value: bool | str | Decimal | Version | None = None
+    __slots__ = ("kind", "start", "text", "value")
+
+    def __init__(
+        self,
+        kind: TokenKind,
+        text: str,
+        start: int,
+        value: bool | str | Decimal | Version | None = None,  # noqa: FBT001  # a value like any other
+    ) -> None:
+        """Keep all."""
+        self.kind = kind
+        self.text = text
+        self.start = start
+        self.value = value
 
     @property
     def end(self) -> int:
@@ -85,6 +93,7 @@ _NUMBER_RUN: Final = re.compile(rf"[^{WHITE}\[\](),]+")
 _WORD_RUN: Final = re.compile(rf"[^{WHITE}\[\](),.]+")
 _KEYWORD: Final = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 _PLAIN_NUMBER: Final = re.compile(r"-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)")
+_DIGITS_AND_DOTS: Final = re.compile("[0-9.]+")
 _NUMBER_START: Final = frozenset("-0123456789")
 
 
@@ -136,7 +145,7 @@ def _number(text: str, start: int) -> Token:
     typed = match[0] if match else text[start]
     value: Decimal | Version | None
     if typed.count(".") >= 2:
-        value = parse_version(typed)
+        value = parse_version(typed) if _DIGITS_AND_DOTS.fullmatch(typed) else None
     else:
         value = parse_number(typed) if _PLAIN_NUMBER.fullmatch(typed) else None
     kind = TokenKind.UNRECOGNIZED if value is None else TokenKind.LITERAL

@@ -1,7 +1,6 @@
 """Every conversion and comparison of the language, and nothing else.
 
-Functions named ``try_*`` return None where a value cannot be converted; ``to_*`` raise. A text is
-compared by its UTF-16 units, so texts are first brought into a form with one character a unit.
+Functions named ``try_*`` return None where a value cannot be converted; ``to_*`` raise.
 
 Source: expressions reference, sections 3 (numbers), 4 (conversions) and 6 (comparison).
 """
@@ -10,26 +9,26 @@ from __future__ import annotations
 
 import re
 from decimal import ROUND_HALF_UP, Context, Decimal
-from functools import lru_cache
 from math import frexp
 from typing import TYPE_CHECKING, Final, NoReturn, TypeVar, cast
 
 from invoke_core.documents import JsonNumber
+from invoke_core.expressions.faults import LONGEST_TEXT, EvaluationFault, too_long
 from invoke_core.expressions.kinds import Caseless, Filtered, Kind, Lazy, Version, kind_of
+from invoke_core.expressions.texts import fold, same_text, utf16_length
+
+from invoke_core.expressions.work import FREE_TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from invoke_core.expressions.kinds import Raw, Value
+    from invoke_core.expressions.work import Work
 
 Order = TypeVar("Order", str, Decimal, Version)
 
-LONGEST_TEXT: Final = 524_275
-"""Longest text an evaluation may hold, in UTF-16 units (reference, section 11)."""
-
 _READ: Final = frozenset({bool, type(None), Decimal, Version, list, dict, Filtered, Caseless})
 _HALF: Final = LONGEST_TEXT // 2
-_LONG: Final = 1000
 _LARGEST: Final = 2**96 - 1
 _SMALLEST_SCALE: Final = 28
 _ZERO: Final = Decimal(0)
@@ -41,35 +40,10 @@ _EXACT_DIGITS: Final = 28
 _FLOAT_DIGITS: Final = 15
 """A text of so many characters passes through a double unharmed."""
 
-_WHITE: Final = "\t-\r "
-_NUMBER: Final = re.compile(
-    rf"[{_WHITE}]*([+-]?)(?:([0-9][0-9,]*)(?:\.([0-9]*))?|\.([0-9]+))[{_WHITE}]*"
-)
-_VERSION_PART: Final = re.compile(rf"[{_WHITE}]*([+-]?)([0-9]+)[{_WHITE}]*")
+_BLANKS: Final = "\t\n\x0b\x0c\r "
+_NUMBER: Final = re.compile(r"([+-]?)(?:([0-9][0-9,]*)(?:\.([0-9]*))?|\.([0-9]+))")
+_VERSION_PART: Final = re.compile(r"([+-]?)([0-9]+)")
 _LARGEST_PART: Final = 2**31 - 1
-_BEYOND_BMP: Final = re.compile("[\U00010000-\U0010ffff]")
-_ODD_CASE: Final = re.compile("[\u0131\u017f\U00010000-\U0010ffff]")
-
-
-class EvaluationFault(Exception):  # noqa: N818  # it never leaves the package: Criteria makes it an error with its source
-    """An evaluation cannot go on.
-
-    Attributes:
-        kind: The engine's name of the error.
-        message: One sentence, without any value of the document.
-        from_kind: For ``TypeCast``: what should have been converted.
-        to_kind: For ``TypeCast``: into what.
-    """
-
-    def __init__(
-        self, kind: str, message: str, *, from_kind: Kind | None = None, to_kind: Kind | None = None
-    ) -> None:
-        """Keep the facts."""
-        super().__init__(message)
-        self.kind = kind
-        self.message = message
-        self.from_kind = from_kind
-        self.to_kind = to_kind
 
 
 def canonical(raw: Raw) -> Value:
@@ -101,6 +75,28 @@ def canonical(raw: Raw) -> Value:
     return held(str(raw))
 
 
+def read(raw: Raw, work: Work) -> Value:
+    """Return a raw value as the language reads it, and pay for what will be done with it.
+
+    Args:
+        raw: What a document or a scope holds.
+        work: Pays for long texts and numbers; all else is free.
+
+    Returns:
+        The same, with a number as a ``Decimal``.
+
+    Raises:
+        EvaluationFault: As ``canonical``, and ``TooMuchWork``.
+    """
+    kind = type(raw)
+    if kind is str:
+        if len(cast(str, raw)) >= FREE_TEXT:
+            work.pay_for(cast(str, raw))
+    elif kind is JsonNumber:
+        work.pay_for(cast(JsonNumber, raw).text)
+    return canonical(raw)
+
+
 def held(text: str) -> str:
     """Return a text, unless it is longer than an evaluation may hold.
 
@@ -116,13 +112,6 @@ def held(text: str) -> str:
     if len(text) > _HALF and utf16_length(text) > LONGEST_TEXT:
         raise too_long()
     return text
-
-
-def too_long() -> EvaluationFault:
-    """Return the fault of a text that is longer than an evaluation may hold."""
-    return EvaluationFault(
-        "Memory", f"A text is longer than {LONGEST_TEXT} UTF-16 units, the most there may be."
-    )
 
 
 def number_of(text: str) -> Decimal:
@@ -191,7 +180,7 @@ def parse_number(text: str) -> Decimal | None:
         The number, rounded to what 96 bits and 28 decimals can hold; None where the text is no
         number or lies outside the range.
     """
-    match = _NUMBER.fullmatch(text)
+    match = _NUMBER.fullmatch(text.strip(_BLANKS))
     if match is None:
         return None
     sign, whole, decimals, bare = match.groups()
@@ -243,7 +232,7 @@ def parse_version(text: str) -> Version | None:
         return None
     numbers = []
     for part in parts:
-        match = _VERSION_PART.fullmatch(part)
+        match = _VERSION_PART.fullmatch(part.strip(_BLANKS))
         if match is None:
             return None
         digits = match[2].lstrip("0") or "0"
@@ -373,7 +362,7 @@ def equal(left: Value, right: Value) -> bool:
     kind = type(left)
     if kind is str:
         text = right if type(right) is str else try_text(right)
-        return text is not None and (left == text or same_text(cast(str, left), text))
+        return text is not None and same_text(cast(str, left), text)
     if kind is Decimal:
         number = try_number(right)
         return number is not None and left == number
@@ -398,6 +387,7 @@ def matcher(constant: Value) -> Callable[[Value], bool]:
     """
     text = try_text(constant) or ""
     folded = fold(text)
+    size = len(folded)
     number = try_number(constant)
     truth = to_boolean(constant)
 
@@ -406,8 +396,8 @@ def matcher(constant: Value) -> Callable[[Value], bool]:
         if kind is str:
             known = cast(str, left)
             if known.isascii():
-                return known == text or known.upper() == folded
-            return fold(known) == folded
+                return known == text or (len(known) == size and known.upper() == folded)
+            return len(known) <= size <= 2 * len(known) and fold(known) == folded
         if kind is Decimal:
             return number is not None and left == number
         if kind is bool:
@@ -415,6 +405,95 @@ def matcher(constant: Value) -> Callable[[Value], bool]:
         return equal(left, constant)
 
     return matches
+
+
+def finder(wanted: Value, work: Work) -> Callable[[Raw], bool]:
+    """Return ``equal`` with its left side known, for the many items of a collection.
+
+    What says at a glance that it is not equal is not converted; whoever walks over the items pays
+    one step for each, and this pays for whatever takes longer.
+
+    Args:
+        wanted: The left value.
+        work: What pays.
+
+    Returns:
+        A function of the right value, unread.
+    """
+    if type(wanted) is str:
+        return _text_finder(wanted, work)
+    if type(wanted) is Decimal:
+        return _number_finder(wanted, work)
+    cost = _VERSION_COST if type(wanted) is Version else _COST
+
+    def matches(raw: Raw) -> bool:
+        work.spend(cost)
+        return equal(wanted, read(raw, work))
+
+    return matches
+
+
+_COST: Final = 4
+_NUMBER_COST: Final = 12
+_VERSION_COST: Final = 16
+
+
+def _text_finder(wanted: str, work: Work) -> Callable[[Raw], bool]:
+    folded = fold(wanted)
+    size = len(folded)
+
+    def matches(raw: Raw) -> bool:
+        kind = type(raw)
+        if kind is str:
+            text = cast(str, raw)
+            count = len(text)
+            if count > _HALF:
+                read(text, work)
+            if text.isascii():
+                if count != size:
+                    return False
+                work.pay_for(text)
+                return text == wanted or text.upper() == folded
+            if not count <= size <= 2 * count:
+                return False
+            work.spend(count // 2)
+            return fold(text) == folded
+        if kind is JsonNumber:
+            digits = cast(JsonNumber, raw).text
+            if len(digits) <= _EXACT_DIGITS and digits.isdigit():
+                return digits == wanted
+            work.spend(_NUMBER_COST)
+        else:
+            work.spend(_COST)
+        return equal(wanted, read(raw, work))
+
+    return matches
+
+
+def _number_finder(wanted: Decimal, work: Work) -> Callable[[Raw], bool]:
+    is_whole = wanted == wanted.to_integral_value()
+    plain = number_text(wanted) if is_whole else ""
+
+    def matches(raw: Raw) -> bool:
+        kind = type(raw)
+        if kind is JsonNumber:
+            digits = cast(JsonNumber, raw).text
+            if len(digits) <= _EXACT_DIGITS and digits.isdigit():
+                return digits == plain
+            work.spend(_NUMBER_COST)
+        elif kind is str:
+            text = cast(str, raw)
+            if len(text) <= _HALF and text[:1] not in _NUMBER_STARTS:
+                return False
+            work.spend(_NUMBER_COST)
+        else:
+            work.spend(_COST)
+        return equal(wanted, read(raw, work))
+
+    return matches
+
+
+_NUMBER_STARTS: Final = frozenset({"", *_BLANKS, *"+-.0123456789"})
 
 
 def compare(left: Value, right: Value) -> int:
@@ -470,104 +549,6 @@ def ordering_kind(left: Value) -> Kind:
 
 def _sign(left: Order, right: Order) -> int:
     return (left > right) - (left < right)
-
-
-def utf16_length(text: str) -> int:
-    """Count the UTF-16 units of a text."""
-    return len(text) if text.isascii() else len(text) + len(_BEYOND_BMP.findall(text))
-
-
-def units(text: str) -> str:
-    """Return a text with one character for each UTF-16 unit.
-
-    Args:
-        text: Any text.
-
-    Returns:
-        The same, characters beyond the BMP as two surrogates.
-    """
-    if text.isascii() or not _BEYOND_BMP.search(text):
-        return text
-    return _BEYOND_BMP.sub(_surrogates, text)
-
-
-def _surrogates(match: re.Match[str]) -> str:
-    high, low = divmod(ord(match[0]) - 0x10000, 0x400)
-    return chr(0xD800 + high) + chr(0xDC00 + low)
-
-
-def fold(text: str) -> str:
-    """Return what a text is compared by: its units, each in its single-character upper case.
-
-    Args:
-        text: Any text.
-
-    Returns:
-        One character a unit. Two texts are equal without case when these are equal, and are
-        ordered as these are.
-    """
-    if text.isascii():
-        return text.upper()
-    return units(upper(text))
-
-
-def same_text(left: str, right: str) -> bool:
-    """Compare two texts without case."""
-    if left.isascii() and right.isascii():
-        return len(left) == len(right) and left.upper() == right.upper()
-    return fold(left) == fold(right)
-
-
-def upper(text: str) -> str:
-    """Return a text in upper case, character by character, as .NET does without a culture."""
-    if text.isascii():
-        return text.upper()
-    whole = text.upper()
-    # Upper case never has fewer characters, so equal length means each has a single one.
-    if len(whole) == len(text) and not _ODD_CASE.search(text):
-        return whole
-    return _translate_long(text) if len(text) > _LONG else text.translate(_UPPER)
-
-
-@lru_cache(maxsize=4)
-def _translate_long(text: str) -> str:
-    """Translate a long text, which an expression may ask for again and again."""
-    return text.translate(_UPPER)
-
-
-def lower(text: str) -> str:
-    """Return a text in lower case, character by character, as .NET does without a culture."""
-    return text.lower() if text.isascii() else text.translate(_LOWER)
-
-
-class _Upper(dict[int, int]):
-    """The single-character upper case of each character of the BMP, filled on demand."""
-
-    def __missing__(self, code: int) -> int:
-        """Work one out: a character without one, or with several, stays as it is."""
-        char = chr(code)
-        up = char.upper()
-        if len(up) != 1:
-            # A few Greek letters have several in full, and one where only one may be.
-            up = char.title()
-        alone = code <= 0xFFFF and len(up) == 1 and (up > "\x7f" or code <= 0x7F)
-        self[code] = ord(up) if alone else code
-        return self[code]
-
-
-class _Lower(dict[int, int]):
-    """The single-character lower case of each character of the BMP, filled on demand."""
-
-    def __missing__(self, code: int) -> int:
-        """Work one out."""
-        low = chr(code).lower()
-        alone = code <= 0xFFFF and len(low) == 1 and (low > "\x7f" or code <= 0x7F)
-        self[code] = ord(low) if alone else code
-        return self[code]
-
-
-_UPPER: Final = _Upper()
-_LOWER: Final = _Lower()
 
 
 def converts(value: Value, kind: Kind) -> bool:

@@ -11,7 +11,8 @@ from invoke_core.errors import ExpressionSyntaxError, ExpressionValueError
 from invoke_core.expressions import answer_scope, compile_condition, compile_criteria, values
 from invoke_core.expressions.functions import CONDITION, CRITERIA
 from invoke_core.expressions.scope import JobStatus, condition_scope
-from invoke_core.expressions.values import EvaluationFault
+from invoke_core.expressions.work import Work
+from invoke_core.expressions.faults import EvaluationFault
 
 from .support import compiled, fault_of, scope_of, value_of
 
@@ -330,6 +331,7 @@ class Strict:
 
     def __init__(self) -> None:
         self.asked: list[object] = []
+        self.work = Work()
 
     def value(self, held: list[Value]) -> Value:
         return held[0]
@@ -446,6 +448,6 @@ def test_a_long_document_is_refused_before_it_is_written(monkeypatch: pytest.Mon
     def fail(*_: object, **__: object) -> str:
         raise AssertionError
 
-    monkeypatch.setattr("invoke_core.expressions.functions.dump_json", fail)
+    monkeypatch.setattr("invoke_core.expressions.later_functions.dump_json", fail)
 
     assert fault_of("convertToJson(root)", {"a": "x" * 600_000}) == ("Memory",)

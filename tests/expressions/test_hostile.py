@@ -46,7 +46,7 @@ CASES = [
     ("eq(count(intersect(root, root)), 100000)", ITEMS, True),
     ("join(',', root[*].id)", OBJECTS, "Memory"),
     ("convertToJson(root)", OBJECTS, "Memory"),
-    ("in(1, " + ", ".join(["root.plain"] * 1_000) + ")", TEXTS, False),
+    ("in(1, " + ", ".join(["root.plain"] * 1_000) + ")", TEXTS, "TooMuchWork"),
     ("format(root.braces)", TEXTS, True),
     ("replace(root.plain, 'x', root.plain)", TEXTS, "Memory"),
     ("contains(root.sharp, 'ss')", TEXTS, False),

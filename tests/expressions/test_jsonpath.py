@@ -9,9 +9,10 @@ import pytest
 from invoke_core.documents import parse_answer
 from invoke_core.errors import ExpressionValueError
 from invoke_core.expressions import answer_scope
-from invoke_core.expressions.jsonpath import MOST_NODES, find
+from invoke_core.expressions.faults import EvaluationFault
+from invoke_core.expressions.jsonpath import find
 from invoke_core.expressions.output import to_document
-from invoke_core.expressions.values import EvaluationFault
+from invoke_core.expressions.work import MOST_NODES, Work
 
 from .support import compiled, fault_of, plain, value_of
 
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
     from invoke_core.expressions.kinds import Raw, Value
 
 
-def _find(path: str, document: JsonValue) -> list[Raw]:
-    return find(path, cast("Value", document))
+def _find(path: str, document: JsonValue, *, most_nodes: int = MOST_NODES) -> list[Raw]:
+    work = Work()
+    work.nodes = most_nodes
+    return find(path, cast("Value", document), work)
 
 
 ROOT = {
@@ -195,19 +198,21 @@ def test_a_path_visits_a_bounded_number_of_nodes(path: str, text: str) -> None:
     document = parse_answer(text)
 
     with pytest.raises(EvaluationFault) as caught:
-        find(path, cast("Value", document), most_nodes=20_000)
+        _find(path, document, most_nodes=20_000)
 
     assert caught.value.kind == "TooManyNodes"
-    assert caught.value.message == "The path visits more than 1,000,000 nodes."
+    assert caught.value.message == (
+        "The paths of the expression visit more than 1,000,000 nodes."
+    )
 
 
 def test_the_budget_is_what_the_contract_says() -> None:
     assert MOST_NODES == 1_000_000
-    document = cast("Value", [None] * 9)
+    document = parse_answer("[" + "null," * 8 + "null]")
 
-    assert len(find("$.*", document, most_nodes=10)) == 9
+    assert len(_find("$.*", document, most_nodes=10)) == 9
     with pytest.raises(EvaluationFault):
-        find("$.*", document, most_nodes=9)
+        _find("$.*", document, most_nodes=9)
 
 
 def test_depth_is_no_matter() -> None:

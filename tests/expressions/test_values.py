@@ -7,9 +7,9 @@ from decimal import Decimal
 import pytest
 
 from invoke_core.documents import JsonNumber, PlainText
-from invoke_core.expressions import values
+from invoke_core.expressions import texts, values
 from invoke_core.expressions.kinds import Caseless, Filtered, Kind, Lazy, Raw, Value, Version
-from invoke_core.expressions.values import EvaluationFault
+from invoke_core.expressions.faults import EvaluationFault
 
 LARGEST = "79228162514264337593543950335"
 
@@ -398,10 +398,10 @@ def test_values_that_have_no_order(left: Value, right: Value, from_kind: str, to
     ],
 )
 def test_texts_are_equal_without_case(left: str, right: str) -> None:
-    assert values.same_text(left, right)
-    assert values.same_text(right, left)
-    assert values.same_text(left * 2000, right * 2000)
-    assert values.fold(left) == values.fold(right)
+    assert texts.same_text(left, right)
+    assert texts.same_text(right, left)
+    assert texts.same_text(left * 2000, right * 2000)
+    assert texts.fold(left) == texts.fold(right)
     assert values.matcher(right)(left)
 
 
@@ -421,24 +421,24 @@ def test_texts_are_equal_without_case(left: str, right: str) -> None:
     ],
 )
 def test_texts_are_different(left: str, right: str) -> None:
-    assert not values.same_text(left, right)
-    assert not values.same_text(right, left)
+    assert not texts.same_text(left, right)
+    assert not texts.same_text(right, left)
     assert not values.matcher(right)(left)
 
 
 def test_letter_case_changes_character_by_character() -> None:
-    assert values.upper("\u00e9\u00df\u0131\U00010428a") == "\u00c9\u00df\u0131\U00010428A"
-    assert values.upper("\u00e9" * 3) == "\u00c9" * 3
-    assert values.lower("\u00c9\u03a3\u0130\u212a\U00010400A") == (
+    assert texts.upper("\u00e9\u00df\u0131\U00010428a") == "\u00c9\u00df\u0131\U00010428A"
+    assert texts.upper("\u00e9" * 3) == "\u00c9" * 3
+    assert texts.lower("\u00c9\u03a3\u0130\u212a\U00010400A") == (
         "\u00e9\u03c3\u0130\u212a\U00010400a"
     )
 
 
 def test_lengths_and_units_are_those_of_utf16() -> None:
-    assert values.utf16_length("abc") == 3
-    assert values.utf16_length("\u00e9\U0001f600") == 3
-    assert values.units("a\U0001f600\u00e9") == "a\ud83d\ude00\u00e9"
-    assert values.units("\u00e9") == "\u00e9"
+    assert texts.utf16_length("abc") == 3
+    assert texts.utf16_length("\u00e9\U0001f600") == 3
+    assert texts.units("a\U0001f600\u00e9") == "a\ud83d\ude00\u00e9"
+    assert texts.units("\u00e9") == "\u00e9"
 
 
 def test_a_text_is_held_up_to_the_limit() -> None:
