@@ -8,7 +8,7 @@ section 5, ``POST /api/criteria/evaluate``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
@@ -16,19 +16,17 @@ from invoke_core.errors import ExpressionValueError
 from invoke_core.expressions import values
 from invoke_core.expressions.faults import EvaluationFault
 from invoke_core.expressions.indexing import spread, take
-from invoke_core.expressions.kinds import Kind, kind_name, kind_of
+from invoke_core.expressions.kinds import Caseless, Filtered, Kind, kind_name, kind_of
 from invoke_core.expressions.nodes import Access, Call, Literal, Named
-from invoke_core.expressions.notes import missing_note
 from invoke_core.expressions.output import masked_document
-from invoke_core.expressions.realized import Realized
 from invoke_core.expressions.reasons import failure_message, message_of
+from invoke_core.expressions.shown import Shown
 from invoke_core.expressions.sources import Source
 from invoke_core.expressions.values import read
 from invoke_core.expressions.verbose import VerboseLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from decimal import Decimal
 
     from invoke_core.documents import JsonValue
     from invoke_core.expressions.criteria import Criteria
@@ -38,15 +36,14 @@ if TYPE_CHECKING:
     from invoke_core.expressions.scope import Scope
 
 
-@dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """An evaluation, explained; every text in it is masked.
 
     Attributes:
         result: The outcome; None where it could not be evaluated.
         kind: The kind of the value; None likewise.
-        value: The value itself as a document; None likewise.
         trace: The lines the original engine logs; with the verbose ones where they were asked for.
+        value: The value itself as a document; None likewise.
         explanation: The tree of sub-expressions, each ``{text, start, end, kind, value,
             convertedTo, skipped, note, arguments}``. ``start`` and ``end`` count UTF-16 units from
             0, so that they cut ``text`` out of the expression. ``value`` is None for arrays and
@@ -55,22 +52,41 @@ class Evaluation:
         message: One or two sentences on why the outcome is not true; empty where it is.
         error: ``{phase, kind, token, position, from, to, message}``, or None.
         failure: The error as the fast path would have raised it, or None.
-        explain: Makes the explanation.
     """
 
-    result: bool | None
-    kind: str | None
-    value: JsonValue
-    trace: tuple[str, ...]
-    message: str
-    error: dict[str, JsonValue] | None
-    failure: ExpressionValueError | None
-    explain: Callable[[], dict[str, JsonValue]] = field(repr=False, compare=False)
+    def __init__(
+        self,
+        *,
+        result: bool | None,
+        kind: str | None,
+        trace: tuple[str, ...],
+        message: str,
+        root: Entry,
+        source: Source,
+        error: dict[str, JsonValue] | None = None,
+        failure: ExpressionValueError | None = None,
+    ) -> None:
+        """Keep what is known; what may be large is made when it is asked for."""
+        self.result = result
+        self.kind = kind
+        self.trace = trace
+        self.message = message
+        self.error = error
+        self.failure = failure
+        self._root = root
+        self._source = source
+
+    @cached_property
+    def value(self) -> JsonValue:
+        """The value as a document, made when it is first asked for."""
+        if self.result is None:
+            return None
+        return masked_document(self._root.value, self._source.shown.mask)
 
     @cached_property
     def explanation(self) -> dict[str, JsonValue]:
         """The tree, made when it is first asked for."""
-        return self.explain()
+        return self._source.explanation(self._root)
 
 
 class Entry:
@@ -82,7 +98,8 @@ class Entry:
         done: Whether it came to a value.
         converted_to: The kind it was converted to.
         note: A remark for the author.
-        missing_at: Which step of an access led nowhere; the note then says why.
+        missing_at: Which step of an access led nowhere.
+        missing: What that step looked into, and for what.
         entries: Those of its arguments, once it is evaluated; of an access, its base and keys.
         is_skipped: Whether it was never evaluated.
     """
@@ -92,6 +109,7 @@ class Entry:
     converted_to: Kind | None = None
     note: str | None = None
     missing_at: int | None = None
+    missing: tuple[Value, Value] | None = None
     entries: tuple[Entry, ...] = ()
 
     def __init__(self, walk: _Walk, node: Node, level: int) -> None:
@@ -119,23 +137,19 @@ def examine(criteria: Criteria, scope: Scope, *, mask: Mask, verbose: bool) -> E
     Returns:
         Everything there is to say, evaluation errors included.
     """
-    walk = _Walk(criteria, scope, mask, VerboseLog(mask) if verbose else None)
-    return walk.run()
+    return _Walk(criteria, scope, mask, is_verbose=verbose).run()
 
 
 class _Walk:
     """One evaluation; at the same time the operations its functions run under.
 
-    Its public methods are ``functions.Operations`` over entries.
+    Its public methods are ``operations.Operations`` over entries.
     """
 
-    def __init__(
-        self, criteria: Criteria, scope: Scope, mask: Mask, log: VerboseLog | None
-    ) -> None:
+    def __init__(self, criteria: Criteria, scope: Scope, mask: Mask, *, is_verbose: bool) -> None:
         self._criteria = criteria
-        self._mask = mask
-        self._log = log
-        self._realized = Realized(mask)
+        self._shown = Shown(mask)
+        self._log = VerboseLog(self._shown) if is_verbose else None
         self.read: Callable[[str], Raw] = scope.read
         self.work = scope.work
         self.work.renew()
@@ -143,7 +157,8 @@ class _Walk:
     def run(self) -> Evaluation:
         """Evaluate the whole expression."""
         node = self._criteria.node
-        evaluating = self._mask("Evaluating: " + self._criteria.printed(self._mask))
+        mask = self._shown.mask
+        evaluating = mask("Evaluating: " + self._criteria.printed(mask))
         if self._log:
             self._log.parsing(self._criteria.source)
             self._log.add(evaluating)
@@ -156,32 +171,30 @@ class _Walk:
             return self._failed(root, error, evaluating)
         result = self.boolean(root)
         lines = [evaluating]
-        expanded = self._realized.print(node)
+        expanded = self._shown.expanded(root)
         if expanded != str(result):
-            lines.append(self._mask("Expanded: " + expanded))
+            lines.append(mask("Expanded: " + expanded))
         lines.append(f"Result: {result}")
-        source = Source(self._criteria, self._mask)
+        source = Source(self._criteria, self._shown)
         return Evaluation(
             result=result,
             kind=kind_name(root.value),
-            value=masked_document(root.value, self._mask),
             trace=self._log.lines(lines[1:]) if self._log else tuple(lines),
-            explain=lambda: source.explanation(root),
             message="" if result else message_of(root, source),
-            error=None,
-            failure=None,
+            root=root,
+            source=source,
         )
 
     def _failed(self, root: Entry, failure: ExpressionValueError, evaluating: str) -> Evaluation:
-        source = Source(self._criteria, self._mask)
+        source = Source(self._criteria, self._shown)
         message = failure_message(root, failure, source)
         return Evaluation(
             result=None,
             kind=None,
-            value=None,
             trace=self._log.lines([]) if self._log else (evaluating,),
-            explain=lambda: source.explanation(root),
             message=message,
+            root=root,
+            source=source,
             error={
                 "phase": "eval",
                 "kind": failure.kind,
@@ -209,7 +222,6 @@ class _Walk:
             entry.value = node.value
         elif kind is Named:
             entry.value = read(self.read(cast(Named, node).name), self.work)
-            self._realized.keep(node, entry.value)
         else:
             self._evaluate_call(cast(Call, node), entry)
         entry.done = True
@@ -220,8 +232,6 @@ class _Walk:
         level = entry.level + 1
         entry.entries = tuple([Entry(self, argument, level) for argument in node.arguments])
         entry.value = read(node.function.body(self, entry.entries), self.work)
-        if node.function.realized:
-            self._realized.keep(node, entry.value)
 
     def _evaluate_access(self, node: Access, entry: Entry) -> None:
         """Evaluate a chain of steps; the engine nests them, so each has a level of its own."""
@@ -231,7 +241,6 @@ class _Walk:
             if found is not None:
                 entry.value = found
                 entry.done = True
-                self._realized.keep(node, found)
                 return
         deepest = entry.level + len(node.steps)
         if self._log:
@@ -242,22 +251,23 @@ class _Walk:
         value = base(self).value
         for position, step in enumerate(node.steps, 1):
             level = deepest - position
+            looked_into = value
+            key_value: Value = None
             if step.key is None:
                 value = self._spread(value, level)
             else:
                 key = Entry(self, step.key, level + 1)
                 if not isinstance(step.key, Literal):
                     entry.entries += (key,)
-                looked_into = value
                 value = read(take(self, value, key), self.work)
-                if value is None and entry.note is None:
-                    entry.note = missing_note(looked_into, key.value)
-                    entry.missing_at = position if entry.note else None
+                key_value = key.value
+            if entry.missing is None and _led_nowhere(looked_into, key_value, value):
+                entry.missing = (looked_into, key_value)
+                entry.missing_at = position
             if self._log:
                 self._log.value(level, value)
         entry.value = value
         entry.done = True
-        self._realized.keep(node, value)
 
     def _spread(self, value: Value, level: int) -> Value:
         if self._log and kind_of(value) in _CONTAINERS:
@@ -287,49 +297,90 @@ class _Walk:
         """Convert to Boolean."""
         if isinstance(held.value, bool):
             return held.value
-        self._convert(held, Kind.BOOLEAN)
-        return values.to_boolean(held.value)
+        truth = values.to_boolean(held.value)
+        self._note(held, Kind.BOOLEAN, truth)
+        return truth
 
     def text(self, held: Entry) -> str:
         """Convert to String, or raise."""
-        self._convert(held, Kind.STRING)
-        return values.to_text(held.value)
+        text = self.try_text(held)
+        return values.to_text(held.value) if text is None else text
 
     def try_text(self, held: Entry) -> str | None:
         """Convert to String, or return None."""
-        self._convert(held, Kind.STRING)
-        return values.try_text(held.value)
+        if isinstance(held.value, str):
+            return held.value
+        text = values.try_text(held.value)
+        self._note(held, Kind.STRING, text)
+        return text
 
     def try_number(self, held: Entry) -> Decimal | None:
         """Convert to Number, or return None."""
-        self._convert(held, Kind.NUMBER)
-        return values.try_number(held.value)
+        if isinstance(held.value, Decimal):
+            return held.value
+        number = values.try_number(held.value)
+        self._note(held, Kind.NUMBER, number)
+        return number
 
     def equal(self, left: Entry, right: Entry) -> bool:
         """Compare in the left value's kind."""
-        if type(left.value) is not type(right.value):
-            kind = kind_of(left.value)
-            if kind not in _CONTAINERS:
-                self._convert(right, kind)
-        return values.equal(left.value, right.value)
+        if type(left.value) is type(right.value):
+            return values.equal(left.value, right.value)
+        kind = kind_of(left.value)
+        if kind in _CONTAINERS:
+            return False
+        converted = self._converted(right, kind)
+        if left.value is None:
+            return values.is_null(right.value)
+        return converted is not None and values.equal(left.value, converted)
 
     def compare(self, left: Entry, right: Entry) -> int:
         """Order in the left value's kind, or raise."""
-        if left.value is None or kind_of(left.value) in _CONTAINERS:
-            self._convert(left, Kind.NUMBER)
-        self._convert(right, values.ordering_kind(left.value))
-        return values.compare(left.value, right.value)
+        one = left.value
+        if one is None or kind_of(one) in _CONTAINERS:
+            one = self._converted(left, Kind.NUMBER)
+        other = self._converted(right, values.ordering_kind(left.value))
+        return values.compare(one, right.value if other is None else other)
 
-    def _convert(self, held: Entry, kind: Kind) -> None:
-        """Note a conversion."""
-        if kind_of(held.value) is kind:
-            return
-        if values.converts(held.value, kind):
+    def _converted(self, held: Entry, kind: Kind) -> Value:
+        """Convert to any kind, or return None."""
+        if kind is Kind.STRING:
+            return self.try_text(held)
+        if kind is Kind.NUMBER:
+            return self.try_number(held)
+        if kind is Kind.BOOLEAN:
+            return self.boolean(held)
+        converted = values.try_version(held.value) if kind is Kind.VERSION else None
+        if kind_of(held.value) is not kind:
+            self._note(held, kind, converted)
+        return converted
+
+    def _note(self, held: Entry, kind: Kind, converted: Value) -> None:
+        """Note what a conversion led to; None for nothing, or for Null where that was wanted."""
+        if converted is not None or (kind is Kind.NULL and values.is_null(held.value)):
             held.converted_to = kind
         elif held.note is None:
             held.note = f"cannot be converted to {kind.value}"
         if self._log:
-            self._log.conversion(held.level, held.value, kind)
+            self._log.conversion(held.level, held.value, kind, converted)
+
+
+def _led_nowhere(looked_into: Value, key: Value, found: Value) -> bool:
+    """Tell whether a step found nothing because there is nothing, and not because it is null."""
+    if isinstance(found, Filtered):
+        if isinstance(looked_into, Filtered):
+            return bool(looked_into.items) and not found.items
+        return looked_into is None or kind_of(looked_into) not in _CONTAINERS
+    if found is not None:
+        return False
+    if isinstance(looked_into, (dict, Caseless)):
+        name = values.try_text(key)
+        has = looked_into.has if isinstance(looked_into, Caseless) else looked_into.__contains__
+        return name is None or not has(name)
+    if isinstance(looked_into, list):
+        position = values.try_number(key)
+        return position is None or not 0 <= position < len(looked_into)
+    return True
 
 
 _CONTAINERS = frozenset({Kind.ARRAY, Kind.OBJECT})

@@ -11,35 +11,57 @@ from invoke_core.expressions.values import try_text
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from invoke_core.expressions.kinds import Value
+    from invoke_core.expressions.kinds import Raw, Value
 
 _KEYS_LOOKED_AT: Final = 1000
-_LONGEST_KEY: Final = 100
+_KEYS_COMPARED: Final = 200
+_LONGEST_KEY: Final = 40
+_MOST_SEARCHES: Final = 8
 
 
-def missing_note(looked_into: Value, key: Value) -> str | None:
-    """Say why a step led nowhere.
+class Nearest:
+    """Finds the key that was meant; comparing words is slow, so only a few times an evaluation."""
 
-    Args:
-        looked_into: The value the step was taken into.
-        key: What was looked up; None where it was not evaluated.
+    def __init__(self) -> None:
+        """Begin with nothing found."""
+        self._left = _MOST_SEARCHES
 
-    Returns:
-        A remark, or None where the key exists and holds null.
-    """
-    if isinstance(looked_into, (dict, Caseless)):
+    def note(self, looked_into: Value, key: Value) -> str:
+        """Say why a step led nowhere.
+
+        Args:
+            looked_into: The value the step was taken into.
+            key: What was looked up; None for everything.
+
+        Returns:
+            A remark.
+        """
         name = try_text(key)
-        if name is None:
-            return "an array or object is no key"
-        if name in looked_into if isinstance(looked_into, dict) else looked_into.has(name):
-            return None
-        names = looked_into if isinstance(looked_into, dict) else looked_into.names()
-        near = _nearest(name, names)
-        return f"no such key; there is `{near}`" if near else "no such key"
-    if isinstance(looked_into, list):
-        count = len(looked_into)
-        return f"no such position; there {'is 1 item' if count == 1 else f'are {count} items'}"
-    return f"{described_kind(looked_into)} has nothing inside"
+        if isinstance(looked_into, (dict, Caseless)):
+            if name is None:
+                return "an array or object is no key"
+            return "no such key" + self._near(name, _names(looked_into))
+        if isinstance(looked_into, list):
+            count = len(looked_into)
+            return f"no such position; there {'is 1 item' if count == 1 else f'are {count} items'}"
+        if isinstance(looked_into, Filtered):
+            count = len(looked_into.items)
+            items = islice(looked_into.items, _KEYS_LOOKED_AT)
+            names = (each for item in items for each in _names(item))
+            none = "the item has no" if count == 1 else f"none of the {count} items has"
+            return f"{none} such key" + self._near(name or "", names)
+        return f"{described_kind(looked_into)} has nothing inside"
+
+    def _near(self, name: str, keys: Iterable[str]) -> str:
+        self._left -= 1
+        near = _nearest(name, keys) if self._left >= 0 else None
+        return f"; there is `{near}`" if near else ""
+
+
+def _names(value: Raw) -> Iterable[str]:
+    if isinstance(value, Caseless):
+        return value.names()
+    return value if isinstance(value, dict) else ()
 
 
 def described_kind(value: Value) -> str:
@@ -78,8 +100,11 @@ def _nearest(name: str, keys: Iterable[str]) -> str | None:
     for key in islice(keys, _KEYS_LOOKED_AT):
         if len(key) <= _LONGEST_KEY:
             by_lower.setdefault(key.lower(), key)
-    wanted = name[:_LONGEST_KEY].lower()
+    if len(name) > _LONGEST_KEY:
+        return None
+    wanted = name.lower()
     if wanted in by_lower:
         return by_lower[wanted]
-    near = get_close_matches(wanted, by_lower, n=1)
+    alike = sorted(by_lower, key=lambda key: abs(len(key) - len(wanted)))[:_KEYS_COMPARED]
+    near = get_close_matches(wanted, alike, n=1)
     return by_lower[near[0]] if near else None

@@ -45,7 +45,7 @@ def plain(number: Decimal) -> str:
 
 
 def refuse_long(document: JsonValue) -> None:
-    """Raise where the JSON text of a document would surely be too long, without writing it.
+    """Raise where the indented JSON text of a document would be too long, without writing it.
 
     Args:
         document: Any document.
@@ -54,44 +54,26 @@ def refuse_long(document: JsonValue) -> None:
         EvaluationFault: ``Memory``.
     """
     length = 0
-    waiting = [document]
-    while waiting:
-        value = waiting.pop()
-        length += 1
-        if isinstance(value, str):
-            length += len(value)
-        elif isinstance(value, JsonNumber):
-            length += len(value.text)
-        elif isinstance(value, list):
-            length += len(value)
-            waiting += value if length <= LONGEST_TEXT else []
-        elif isinstance(value, dict):
-            length += sum(map(len, value))
-            waiting += value.values() if length <= LONGEST_TEXT else []
-        if length > LONGEST_TEXT:
-            raise too_long()
-
-
-_LONGEST_SHOWN: Final = 1000
-
-
-def shown_value(value: Value, mask: Mask) -> JsonValue:
-    """Return a value as an explanation shows it.
-
-    Args:
-        value: Any value.
-        mask: Hides secrets in a text.
-
-    Returns:
-        The value, texts masked and cut; None for arrays and objects, which may be large.
-    """
-    kind = type(value)
-    if kind is str:
-        text = mask(cast(str, value))
-        return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "..."
-    if kind is Decimal or kind is Version:
-        return to_document(value)
-    return value if kind is bool else None  # type: ignore[return-value]  # a boolean
+    depth = 0
+    level = [document]
+    while level:
+        inside: list[JsonValue] = []
+        # Each value stands in a line of its own, indented by its depth.
+        length += len(level) * (2 * depth + 1)
+        for value in level:
+            if isinstance(value, str):
+                length += len(value)
+            elif isinstance(value, JsonNumber):
+                length += len(value.text)
+            elif isinstance(value, (list, dict)) and len(value) <= LONGEST_TEXT:
+                inside += value if isinstance(value, list) else value.values()
+                length += len(value) if isinstance(value, list) else sum(map(len, value))
+            elif isinstance(value, (list, dict)):
+                length += len(value)
+            if length > LONGEST_TEXT:
+                raise too_long()
+        level = inside
+        depth += 1
 
 
 def masked_document(value: Value, mask: Mask) -> JsonValue:

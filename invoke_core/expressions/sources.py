@@ -7,22 +7,30 @@ from typing import TYPE_CHECKING, cast
 
 from invoke_core.expressions.kinds import kind_name
 from invoke_core.expressions.nodes import Access, Call, Literal, Named, Span, mask_source
-from invoke_core.expressions.notes import SIZED, described_kind
-from invoke_core.expressions.output import shown_value
+from invoke_core.expressions.notes import SIZED, Nearest, described_kind
 
 if TYPE_CHECKING:
     from invoke_core.documents import JsonValue
     from invoke_core.expressions.criteria import Criteria
     from invoke_core.expressions.explain import Entry
-    from invoke_core.expressions.nodes import Mask, Node
+    from invoke_core.expressions.nodes import Node
+    from invoke_core.expressions.shown import Shown
 
 
 class Source:
-    """An expression's text, cut by spans and masked."""
+    """An expression's text, cut by spans and masked.
 
-    def __init__(self, criteria: Criteria, mask: Mask) -> None:
+    Attributes:
+        shown: How values are shown.
+        mask: Hides secrets in a text.
+    """
+
+    def __init__(self, criteria: Criteria, shown: Shown) -> None:
         """Keep the text; what is always the same of its parts is kept with the criteria."""
+        mask = shown.mask
         self._text = criteria.source
+        self._nearest = Nearest()
+        self.shown = shown
         self.mask = mask
         is_open = mask_source(self._text, mask) == self._text
         self._blanks = criteria.blanks if is_open else {}
@@ -47,11 +55,12 @@ class Source:
             members["convertedTo"] = entry.converted_to.value
         if entry.done and type(node) is not Literal:
             members["kind"] = kind_name(entry.value)
-            members["value"] = shown_value(entry.value, self.mask)
+            members["value"] = self.shown.document(entry.value)
             if type(entry.value) in SIZED:
                 members["note"] = described_kind(entry.value)
-        if entry.note is not None:
-            members["note"] = self.mask(self._noted(entry))
+        note = self.missing_note(entry) or entry.note
+        if note is not None:
+            members["note"] = self.mask(note)
         if type(node) is Access:
             # Constants, and the name they are looked up in, speak for themselves.
             members["arguments"] = [
@@ -61,10 +70,12 @@ class Source:
             members["arguments"] = [self.explanation(each) for each in entry.entries]
         return members
 
-    def _noted(self, entry: Entry) -> str:
-        if entry.missing_at is None:
-            return str(entry.note)
-        return f"`{self.up_to_step(entry, entry.missing_at)}`: {entry.note}"
+    def missing_note(self, entry: Entry) -> str | None:
+        """Say which step of an access led nowhere, and why; None where none did."""
+        if entry.missing is None:
+            return None
+        place = self.up_to_step(entry, cast(int, entry.missing_at))
+        return f"`{place}`: {self._nearest.note(*entry.missing)}"
 
     def _skipped(self, node: Node) -> dict[str, JsonValue]:
         inner: tuple[Node, ...] = ()
@@ -89,7 +100,7 @@ class Source:
                 "start": self._units(start),
                 "end": self._units(end),
                 "kind": None if constant is None else kind_name(constant),
-                "value": shown_value(constant, self.mask),
+                "value": self.shown.document(constant),
                 "convertedTo": None,
                 "skipped": False,
                 "note": None,

@@ -8,21 +8,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from invoke_core.expressions import values
-from invoke_core.expressions.kinds import Kind, Version, kind_of
-from invoke_core.expressions.nodes import format_value, mask_source
+from invoke_core.expressions.kinds import Kind, kind_of
+from invoke_core.expressions.nodes import mask_source
 from invoke_core.expressions.tokens import TokenKind, tokenize
 
 if TYPE_CHECKING:
-    from decimal import Decimal
-
     from invoke_core.expressions.kinds import Value
-    from invoke_core.expressions.nodes import Mask
+    from invoke_core.expressions.shown import Shown
     from invoke_core.expressions.tokens import Token
 
 _LONGEST: Final = 1_048_576
 """Characters kept: a long chain of steps indents quadratically."""
 
-_CLOSERS: Final = frozenset(
+_OUTSIDE: Final = frozenset(
     {TokenKind.START_PARAMETER, TokenKind.END_PARAMETER, TokenKind.END_INDEX}
 )
 
@@ -30,9 +28,10 @@ _CLOSERS: Final = frozenset(
 class VerboseLog:
     """The lines so far, masked."""
 
-    def __init__(self, mask: Mask) -> None:
+    def __init__(self, shown: Shown) -> None:
         """Start empty."""
-        self._mask = mask
+        self._shown = shown
+        self._mask = shown.mask
         self._lines: list[str] = []
         self._left = _LONGEST
 
@@ -54,9 +53,12 @@ class VerboseLog:
         self.add(f"Parsing expression: <{mask_source(source, self._mask)}>")
         depth = 0
         for token in tokenize(source):
-            level = max(depth - 1, 0) if token.kind in _CLOSERS else depth
-            self._indented(level, _show(token, self._mask))
-            if token.kind in {TokenKind.START_PARAMETER, TokenKind.START_INDEX}:
+            # A call is open from its name on, a bracket once it has been read.
+            if token.kind is TokenKind.START_PARAMETER:
+                depth += 1
+            level = max(depth - 1, 0) if token.kind in _OUTSIDE else depth
+            self._indented(level, self._show_token(token))
+            if token.kind is TokenKind.START_INDEX:
                 depth += 1
             elif token.kind in {TokenKind.END_PARAMETER, TokenKind.END_INDEX}:
                 depth -= 1
@@ -67,31 +69,25 @@ class VerboseLog:
 
     def value(self, level: int, value: Value) -> None:
         """Log a value."""
-        self._indented(level, "=> " + format_value(value, self._mask))
+        if self._left >= 0:
+            self._indented(level, "=> " + self._shown.format(value))
 
-    def conversion(self, level: int, value: Value, kind: Kind) -> None:
-        """Log a conversion as the engine does, intermediate steps and failures included."""
-        converted: bool | str | Decimal | Version | None
-        if kind is Kind.STRING:
-            converted = values.try_text(value)
-            if value is None:
-                # The engine shows the text Null becomes as what it was.
-                self.value(level, None)
-                return
-        elif kind is Kind.NUMBER:
-            converted = values.try_number(value)
-        elif kind is Kind.VERSION:
-            converted = values.try_version(value)
-            if kind_of(value) is Kind.NUMBER:
-                self.value(level, values.try_text(value))
-        elif kind is Kind.BOOLEAN:
-            converted = values.to_boolean(value)
-        else:
-            converted = None
-            if values.is_null(value):
-                self.value(level, None)
-                return
-        if converted is None:
+    def conversion(self, level: int, value: Value, kind: Kind, converted: Value) -> None:
+        """Log a conversion as the engine does, intermediate steps and failures included.
+
+        Args:
+            level: Of the value.
+            value: What was converted.
+            kind: To what.
+            converted: What it became; None where it could not be converted, or to Null.
+        """
+        if kind is Kind.STRING and value is None:
+            # The engine shows the text Null becomes as what it was.
+            self.value(level, None)
+            return
+        if kind is Kind.VERSION and kind_of(value) is Kind.NUMBER:
+            self.value(level, values.try_text(value))
+        if converted is None and not (kind is Kind.NULL and values.is_null(value)):
             from_kind = kind_of(value).value
             self._indented(level, f"=> Unable to coerce {from_kind} to {kind.value}.")
         else:
@@ -101,10 +97,9 @@ class VerboseLog:
         if self._left >= 0:
             self.add(self._mask(".." * level + line))
 
-
-def _show(token: Token, mask: Mask) -> str:
-    if token.value is not None:
-        return format_value(token.value, mask)
-    if token.kind is TokenKind.PROPERTY_NAME:
-        return f"PropertyName {format_value(token.text, mask)}"
-    return token.text
+    def _show_token(self, token: Token) -> str:
+        if token.value is not None:
+            return self._shown.format(token.value)
+        if token.kind is TokenKind.PROPERTY_NAME:
+            return f"PropertyName {self._shown.format(token.text)}"
+        return token.text

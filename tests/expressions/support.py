@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 
 def document(plain: object) -> JsonValue:
-    """Return a Python value as a parsed document."""
-    return parse_answer(json.dumps(plain))
+    """Return a Python value, in which a number may be a ``JsonNumber``, as a parsed document."""
+    return parse_answer(json.dumps(plain, default=lambda number: float(number.text)))
 
 
 def scope_of(

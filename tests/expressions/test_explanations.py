@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from invoke_core.documents import JsonNumber
 from invoke_core.errors import AnswerNotJsonError
 from invoke_core.expressions import answer_scope
 
@@ -23,6 +24,9 @@ ROOT = {
     "s": "it's",
     "ver": "1.10",
     "Name": "x",
+    "near": JsonNumber("1.00000001"),
+    "none": [],
+    "nulls": [None],
 }
 
 
@@ -197,7 +201,7 @@ def test_tokens_are_indented_by_what_is_open() -> None:
     trace = explained("not(eq(root['x'][*], .5))", [], verbose=True).trace
 
     assert trace[1:19] == (
-        "not", "(", "..eq", "(", "....root", "....[", "......'x'", "....]", "....[", "......*",
+        "not", "(", "..eq", "..(", "....root", "....[", "......'x'", "....]", "....[", "......*",
         "....]", "....,", "....0.5", "..)", ")", "Evaluating: not(eq(root['x']['*'], 0.5))",
         "Evaluating not:", "..Evaluating eq:",
     )  # fmt: skip
@@ -231,7 +235,8 @@ def test_an_error_leaves_one_line() -> None:
     assert evaluation.result is None
     assert evaluation.kind is None
     assert evaluation.message == (
-        "In `lt('x', root)`: A value of kind Object cannot be converted to String."
+        "In `lt('x', root)`: A value of kind Object cannot be converted to String. "
+        "`root` was an object of 11 members."
     )
     assert evaluation.error == {
         "phase": "eval", "kind": "TypeCast", "token": None, "position": None, "from": "Object",
@@ -241,8 +246,42 @@ def test_an_error_leaves_one_line() -> None:
 
 def test_an_error_of_the_whole_needs_no_place() -> None:
     assert explained("lt('x', root)", {}).message == (
-        "A value of kind Object cannot be converted to String."
+        "A value of kind Object cannot be converted to String. `root` was an object of 0 members."
     )
+
+
+def test_an_array_in_contains_is_told_where_it_belongs() -> None:
+    assert explained("contains(root.items, 'x')", {"items": ["x"]}).message == (
+        "A value of kind Array cannot be converted to String. `root.items` was an array of 1 item; "
+        "containsValue looks into arrays and objects."
+    )
+
+
+def test_a_message_is_cut_where_it_would_be_long() -> None:
+    text = "or(" * 40 + "eq(root.a, 'x'), " + "eq(root.a, 'y')), " * 40 + "0)"
+
+    message = explained(text.replace(", 0)", ""), {"a": "b" * 500}).message
+
+    assert len(message) <= 1503
+
+
+NESTED = [
+    ("and(eq(a,1),2)", ["and", "(", "..eq", "..(", "....root", "....,", "....1", "..)", "..,",
+                        "..2", ")"]),
+    ("root[variables['x']].b", ["root", "[", "..variables", "..[", "....'x'", "..]", "]", ".",
+                                "PropertyName 'b'"]),
+    ("not(root[length(split('a', 'b')[0])])",
+     ["not", "(", "..root", "..[", "....length", "....(", "......split", "......(", "........'a'",
+      "........,", "........'b'", "......)", "......[", "........0", "......]", "....)", "..]", ")"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "lines"), NESTED)
+def test_a_parenthesis_stands_where_its_function_does(text: str, lines: list[str]) -> None:
+    trace = explained(text.replace("eq(a", "eq(root"), [], verbose=True).trace
+
+    assert list(trace[1 : 1 + len(lines)]) == lines
+    assert trace[1 + len(lines)].startswith("Evaluating: ")
 
 
 def test_values_are_kept_for_the_trace_as_long_as_there_is_room() -> None:
@@ -274,7 +313,45 @@ MESSAGES = [
      "`root.items` was an array of 2 items; expected to hold 3."),
     ("containsValue(root.items[*].id, 3)",
      "`root.items[*].id` was a filtered array of 2 items; expected to hold 3."),
-    ("containsValue(root.n, 3)", "`containsValue(root.n, 3)` was false."),
+    ("containsValue(root.n, 3)", "`root.n` was null, which holds nothing; expected an array or object to hold 3."),
+    ("containsValue(root.status, 'x')", ("`root.status` was 'Running' (text), which holds nothing; "
+     "expected an array or object to hold 'x'.")),
+    ("containsValue(root.itemss, 3)",
+     ("`root.itemss` was null, which holds nothing; expected an array or object to hold 3. "
+      "`root.itemss`: no such key; there is `items`.")),
+    ("containsValue(root.items[*].idd, 3)",
+     ("`root.items[*].idd` was a filtered array of 0 items; expected to hold 3. "
+      "`root.items[*].idd`: none of the 2 items has such key; there is `id`.")),
+    ("containsValue(root.itemss[*].id, 3)",
+     ("`root.itemss[*].id` was a filtered array of 0 items; expected to hold 3. "
+      "`root.itemss`: no such key; there is `items`.")),
+    ("containsValue(root.status[*], 3)",
+     ("`root.status[*]` was a filtered array of 0 items; expected to hold 3. "
+      "`root.status[*]`: a text has nothing inside.")),
+    ("containsValue(root.none[*].id, 3)",
+     "`root.none[*].id` was a filtered array of 0 items; expected to hold 3."),
+    ("eq(root.near, 1.0)", "`root.near` was 1.00000001 (number); expected equal to 1."),
+    ("eq(1, root.near)", "`root.near` was 1.00000001 (number); expected equal to 1."),
+    ("lt(root.near, 0.999999999999)",
+     "`root.near` was 1.00000001 (number); expected less than 0.999999999999."),
+    ("iif(root.ok, 'yes', root.n)",
+     "iif took `root.n`, as `root.ok` was false, and `root.n` was null, which counts as false."),
+    ("iif(root.status, eq(root.count, 1), true)",
+     ("iif took `eq(root.count, 1)`, as `root.status` was true, "
+      "and `root.count` was 1424 (number); expected equal to 1.")),
+    ("isNullOrEmpty(root.status)",
+     "`root.status` was 'Running' (text); expected null or the empty text."),
+    ("not(isNullOrEmpty(root.statuss))",
+     ("`root.statuss` was null; expected neither null nor the empty text. "
+      "`root.statuss`: no such key; there is `status`.")),
+    ("isUrl(root.status)", "`root.status` was 'Running' (text); expected an absolute http or https "
+     "URL."),
+    ("coalesce(root.n, root.ok)", "coalesce took `root.ok`, and `root.ok` was false."),
+    ("coalesce(root.n, root.statuss)", ("`coalesce(root.n, root.statuss)` found nothing: `root.n`, "
+     "`root.statuss` were null or empty. `root.statuss`: no such key; there is `status`.")),
+    ("eq(root.nulls[0], 1)", "`root.nulls[0]` was null; expected equal to 1."),
+    ("eq(root.nulls[1], 1)", ("`root.nulls[1]` was null; expected equal to 1. "
+     "`root.nulls[1]`: no such position; there is 1 item.")),
     ("in(root.status, 'Done', 'Failed')",
      "`root.status` was 'Running' (text); expected one of 'Done', 'Failed'."),
     ("notIn(root.status, root.n, 'running')",
@@ -299,14 +376,21 @@ MESSAGES = [
     ("and(root.status, eq(root.count, 1), root.n)",
      "`root.count` was 1424 (number); expected equal to 1."),
     ("or(eq(root.count, 1), root.ok)",
-     "`root.count` was 1424 (number); expected equal to 1. `root.ok` was false."),
+     ("None of the 2 alternatives held: (1) `root.count` was 1424 (number); expected equal to 1, "
+      "(2) `root.ok` was false.")),
     ("or(root.ok, root.ok, root.ok, root.ok, root.ok)",
-     ("`root.ok` was false. `root.ok` was false. `root.ok` was false. "
-     "The other 2 did not help either.")),
-    ("not(and(root.status, 1))", ("`root.status` was 'Running' (text), which counts as true. "
-     "`1` was 1 (number), which counts as true.")),
+     ("None of the 5 alternatives held: (1) `root.ok` was false, (2) `root.ok` was false, "
+      "and 3 more.")),
+    ("not(and(root.status, 1))", ("All 2 conditions held: "
+     "(1) `root.status` was 'Running' (text), which counts as true, "
+     "(2) `1` was 1 (number), which counts as true.")),
     ("not(or(root.ok, root.count))", "`root.count` was 1424 (number), which counts as true."),
-    ("xor(1, 1)", "`xor(1, 1)` was false."),
+    ("xor(1, 1)", ("`1` was 1 (number) and `1` was 1 (number), of which both count as true; "
+     "expected exactly one.")),
+    ("xor(root.ok, root.n)", ("`root.ok` was false (boolean) and `root.n` was null, "
+     "of which neither counts as true; expected exactly one.")),
+    ("not(xor(root.ok, 1))", ("`root.ok` was false (boolean) and `1` was 1 (number), "
+     "of which one counts as true; expected both or neither.")),
     ("eq(root['statuss'], 'x')", ("`root['statuss']` was null; expected equal to 'x'. "
      "`root['statuss']`: no such key; there is `status`.")),
     ("eq(root.NAME.first, 'x')", ("`root.NAME.first` was null; expected equal to 'x'. "
@@ -431,7 +515,7 @@ def test_the_explanation_is_a_tree_of_what_was_evaluated() -> None:
             {"text": "length('')", "skipped": False},
         ),
         ("or(1, root[length('')][*])", [1, 0], {"text": "length('')", "skipped": True}),
-        ("eq(root, 1)", [0], {"kind": "Object", "value": None, "note": "an object of 8 members"}),
+        ("eq(root, 1)", [0], {"kind": "Object", "value": None, "note": "an object of 11 members"}),
         ("eq('\U0001f600', root.ok)", [1], {"start": 9, "end": 16, "text": "root.ok"}),
         ("join(',', root.items)", [0], {"skipped": False}),
         ("join(',', root.n)", [0], {"skipped": True}),
