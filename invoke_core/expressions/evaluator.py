@@ -18,9 +18,9 @@ from invoke_core.expressions.work import FREE_TEXT
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from invoke_core.expressions.operations import Operations
     from invoke_core.expressions.kinds import Raw, Value
     from invoke_core.expressions.nodes import Index, Node
+    from invoke_core.expressions.operations import Operations
 
     Closure = Callable[[Operations[Value]], Value]
     Step = Callable[[Operations[Value], Value], Raw]

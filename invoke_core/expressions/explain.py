@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
     from invoke_core.documents import JsonValue
     from invoke_core.expressions.criteria import Criteria
-    from invoke_core.expressions.operations import Operations
     from invoke_core.expressions.kinds import Raw, Value
     from invoke_core.expressions.nodes import Mask, Node
+    from invoke_core.expressions.operations import Operations
     from invoke_core.expressions.scope import Scope
 
 

@@ -50,7 +50,9 @@ class Dialect:
         self.names: Mapping[str, str] = {name.lower(): name for name in names}
 
 
-CRITERIA: Final = Dialect((*CORE, *GENERAL, *ANSWER), ("root", "response", "variables", "taskInputs"))
+CRITERIA: Final = Dialect(
+    (*CORE, *GENERAL, *ANSWER), ("root", "response", "variables", "taskInputs")
+)
 """What success criteria may say."""
 
 CONDITION: Final = Dialect((*CORE, *GENERAL, *_STATUS), ("variables",))

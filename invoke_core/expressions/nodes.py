@@ -14,8 +14,8 @@ from invoke_core.expressions.kinds import Version, kind_name
 from invoke_core.expressions.values import number_text
 
 if TYPE_CHECKING:
-    from invoke_core.expressions.functions import Function
     from invoke_core.expressions.kinds import Value
+    from invoke_core.expressions.operations import Function
 
 Mask = Callable[[str], str]
 """Hides the secrets in a text."""

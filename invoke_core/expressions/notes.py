@@ -48,8 +48,8 @@ class Nearest:
             count = len(looked_into.items)
             items = islice(looked_into.items, _KEYS_LOOKED_AT)
             names = (each for item in items for each in _names(item))
-            none = "the item has no" if count == 1 else f"none of the {count} items has"
-            return f"{none} such key" + self._near(name or "", names)
+            none = "the item has no" if count == 1 else f"none of the {count} items has a"
+            return f"{none} key of this name" + self._near(name or "", names)
         return f"{described_kind(looked_into)} has nothing inside"
 
     def _near(self, name: str, keys: Iterable[str]) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, cast
 
 from invoke_core.documents import JsonNumber, JsonValue
-from invoke_core.expressions.kinds import Caseless, Filtered, Version
 from invoke_core.expressions.faults import LONGEST_TEXT, too_long
+from invoke_core.expressions.kinds import Caseless, Filtered, Version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -93,17 +93,22 @@ def masked_document(value: Value, mask: Mask) -> JsonValue:
     while waiting:
         container = waiting.pop()
         places: Iterable[tuple[int | str, JsonValue]] = (
-            list(container.items()) if isinstance(container, dict) else list(enumerate(container))
+            list(container.items()) if isinstance(container, dict) else enumerate(container)
         )
         for place, each in places:
-            copy: JsonValue = each
-            if isinstance(each, str):
-                copy = mask(each)
-            elif isinstance(each, dict):
-                copy = {mask(name): member for name, member in each.items()}
+            kind = type(each)
+            if kind is dict or kind is list:
+                copy = (
+                    _with_names(each, mask)
+                    if isinstance(each, dict)
+                    else list(cast("list[JsonValue]", each))
+                )
+                container[place] = copy  # type: ignore[index]  # places are the container's own
                 waiting.append(copy)
-            elif isinstance(each, list):
-                copy = list(each)
-                waiting.append(copy)
-            container[place] = copy  # type: ignore[index]  # places are the container's own
+            elif isinstance(each, str):
+                container[place] = mask(each)  # type: ignore[index]  # likewise
     return top[0]
+
+
+def _with_names(members: dict[str, JsonValue], mask: Mask) -> dict[str, JsonValue]:
+    return {mask(name): member for name, member in members.items()}

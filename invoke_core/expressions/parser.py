@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from invoke_core.expressions.complaints import complain
 from invoke_core.expressions.nodes import Access, Call, Index, Literal, Named, Span
-from invoke_core.expressions.tokens import Token, TokenKind, tokenize
 from invoke_core.expressions.texts import utf16_length
+from invoke_core.expressions.tokens import Token, TokenKind, tokenize
 
 if TYPE_CHECKING:
     from invoke_core.expressions.functions import Dialect

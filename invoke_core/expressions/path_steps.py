@@ -13,9 +13,9 @@ import operator
 from collections.abc import Callable, Collection, Iterable, Sequence
 from decimal import Decimal, InvalidOperation
 from itertools import repeat
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from jsonpath.exceptions import JSONPathSyntaxError
+from jsonpath.exceptions import JSONPathError, JSONPathSyntaxError
 from jsonpath.filter import (
     FilterExpression,
     FilterExpressionLiteral,
@@ -86,7 +86,7 @@ def steps_of(segments: Iterable[JSONPathSegment]) -> Step:
         From the values a path begins with to what it selects.
 
     Raises:
-        JSONPathSyntaxError: It holds something that is not in the dialect.
+        JSONPathError: It holds something that is not in the dialect.
     """
     steps = [_step(segment) for segment in segments]
 
@@ -309,7 +309,7 @@ def _operand(expression: BaseExpression, size: list[int]) -> _Operand:
     if isinstance(expression, (InfixExpression, PrefixExpression)):
         test = _test(expression, size)
         return lambda value, run: (test(value, run),)
-    raise JSONPathSyntaxError("unexpected term in a filter", token=None)
+    raise JSONPathError("unexpected term in a filter", token=None)
 
 
 def _query(query: FilterQuery) -> _Operand:
@@ -350,18 +350,19 @@ def _comparison(expression: InfixExpression, size: list[int]) -> _Test:
     right = _operand(expression.right, size)
     sign = expression.operator
     if sign not in _ORDERS and sign not in {"==", "!="}:
-        raise JSONPathSyntaxError(f"unexpected operator {sign!r}", token=None)
+        raise JSONPathError(f"unexpected operator {sign!r}", token=None)
 
     def holds(value: object, run: Run) -> bool:
         ones, others = left(value, run), right(value, run)
-        if len(ones) > 1 or len(others) > 1:
-            run.work.visit(len(ones) * len(others))
+        if len(ones) == 1 == len(others):
+            return _holds(ones[0], sign, others[0], run)
+        run.work.visit(len(ones) * len(others))
         return any(_holds(one, sign, other, run) for one in ones for other in others)
 
     return holds
 
 
-_ORDERS: Final[dict[str, Callable[[object, object], bool]]] = {
+_ORDERS: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "<": operator.lt,
     "<=": operator.le,
     ">": operator.gt,

@@ -116,12 +116,10 @@ def _why(entry: Entry, source: Source, *, wanted: bool) -> Reason:
         return _why_in(done, source, wanted=wanted is (name == "in"))
     if name in _RELATIONS and len(done) == 2:
         return _why_relation(done, name, source, wanted=wanted)
-    if name in _SPECIAL:
-        return _SPECIAL[name](entry, source, wanted)
-    return _why_value(entry, source, wanted=wanted)
+    return _OTHERS.get(name, _why_value)(entry, source, wanted)
 
 
-def _why_value(entry: Entry, source: Source, *, wanted: bool) -> Reason:
+def _why_value(entry: Entry, source: Source, wanted: bool) -> Reason:  # noqa: FBT001  # the table's form
     counts = "false" if wanted else "true"
     if isinstance(entry.value, bool):
         return f"{_subject(entry, source)} was {counts}", [entry]
@@ -157,7 +155,7 @@ def _why_relation(done: list[Entry], name: str, source: Source, *, wanted: bool)
     return f"{_found(left, source)}; {expected}", [left, right]
 
 
-def _why_nothing_held(entry: Entry, source: Source, _: bool) -> Reason:  # noqa: FBT001  # the table's form
+def _why_nothing_held(entry: Entry, source: Source, _: bool) -> Reason:  # noqa: FBT001  # likewise
     """``containsValue`` of something that is no collection."""
     left, right = entry.entries
     wanted = _cut(source.cut(right.node.span))
@@ -205,7 +203,7 @@ def _why_chosen(entry: Entry, source: Source, wanted: bool) -> Reason:  # noqa: 
     return f"{because}, and {reason}", [*culprits, condition]
 
 
-_SPECIAL: Final[dict[str, Callable[[Entry, Source, bool], Reason]]] = {
+_OTHERS: Final[dict[str, Callable[[Entry, Source, bool], Reason]]] = {
     "containsValue": _why_nothing_held,
     "xor": _why_xor,
     "isNullOrEmpty": _why_empty,

@@ -16,7 +16,6 @@ from invoke_core.documents import JsonNumber
 from invoke_core.expressions.faults import LONGEST_TEXT, EvaluationFault, too_long
 from invoke_core.expressions.kinds import Caseless, Filtered, Kind, Lazy, Version, kind_of
 from invoke_core.expressions.texts import fold, same_text, utf16_length
-
 from invoke_core.expressions.work import FREE_TEXT
 
 if TYPE_CHECKING:
@@ -443,23 +442,22 @@ def _text_finder(wanted: str, work: Work) -> Callable[[Raw], bool]:
     size = len(folded)
 
     def matches(raw: Raw) -> bool:
-        kind = type(raw)
-        if kind is str:
-            text = cast(str, raw)
-            count = len(text)
+        if isinstance(raw, str):
+            count = len(raw)
             if count > _HALF:
-                read(text, work)
-            if text.isascii():
+                read(raw, work)
+            if raw.isascii():
                 if count != size:
                     return False
-                work.pay_for(text)
-                return text == wanted or text.upper() == folded
+                if count >= FREE_TEXT:
+                    work.pay_for(raw)
+                return raw == wanted or raw.upper() == folded
             if not count <= size <= 2 * count:
                 return False
             work.spend(count // 2)
-            return fold(text) == folded
-        if kind is JsonNumber:
-            digits = cast(JsonNumber, raw).text
+            return fold(raw) == folded
+        if isinstance(raw, JsonNumber):
+            digits = raw.text
             if len(digits) <= _EXACT_DIGITS and digits.isdigit():
                 return digits == wanted
             work.spend(_NUMBER_COST)
@@ -475,15 +473,13 @@ def _number_finder(wanted: Decimal, work: Work) -> Callable[[Raw], bool]:
     plain = number_text(wanted) if is_whole else ""
 
     def matches(raw: Raw) -> bool:
-        kind = type(raw)
-        if kind is JsonNumber:
-            digits = cast(JsonNumber, raw).text
+        if isinstance(raw, JsonNumber):
+            digits = raw.text
             if len(digits) <= _EXACT_DIGITS and digits.isdigit():
                 return digits == plain
             work.spend(_NUMBER_COST)
-        elif kind is str:
-            text = cast(str, raw)
-            if len(text) <= _HALF and text[:1] not in _NUMBER_STARTS:
+        elif isinstance(raw, str):
+            if raw[:1] not in _NUMBER_STARTS and len(raw) <= _HALF:
                 return False
             work.spend(_NUMBER_COST)
         else:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import Final
 
 from invoke_core.expressions.faults import EvaluationFault
+from invoke_core.expressions.texts import utf16_length
 
 MOST_STEPS: Final = 5_000_000
 """So many steps may be made in one evaluation: half a second on a common machine."""
@@ -83,10 +84,16 @@ class Work:
         """Pay for what will be done with a text: reading it as a number, folding, searching.
 
         Args:
-            text: Any text; one beyond ASCII costs more, as its characters are mapped one by one.
+            text: Any text; one beyond ASCII costs more, as its characters are mapped one by one,
+                and one beyond the BMP again more, as they are cut in two.
 
         Raises:
             EvaluationFault: ``TooMuchWork``.
         """
-        if len(text) >= FREE_TEXT:
-            self.spend(len(text) // (_PLAIN_PER_STEP if text.isascii() else _OTHER_PER_STEP))
+        length = len(text)
+        if length < FREE_TEXT:
+            return
+        if text.isascii():
+            self.spend(length // _PLAIN_PER_STEP)
+        else:
+            self.spend(length // _OTHER_PER_STEP + utf16_length(text) - length)

@@ -271,8 +271,9 @@ NESTED = [
     ("root[variables['x']].b", ["root", "[", "..variables", "..[", "....'x'", "..]", "]", ".",
                                 "PropertyName 'b'"]),
     ("not(root[length(split('a', 'b')[0])])",
-     ["not", "(", "..root", "..[", "....length", "....(", "......split", "......(", "........'a'",
-      "........,", "........'b'", "......)", "......[", "........0", "......]", "....)", "..]", ")"]),
+     ["not", "(", "..root", "..[", "....length", "....(", "......split", "......(",
+      "........'a'", "........,", "........'b'", "......)", "......[", "........0", "......]",
+      "....)", "..]", ")"]),
 ]  # fmt: skip
 
 
@@ -313,7 +314,8 @@ MESSAGES = [
      "`root.items` was an array of 2 items; expected to hold 3."),
     ("containsValue(root.items[*].id, 3)",
      "`root.items[*].id` was a filtered array of 2 items; expected to hold 3."),
-    ("containsValue(root.n, 3)", "`root.n` was null, which holds nothing; expected an array or object to hold 3."),
+    ("containsValue(root.n, 3)",
+     "`root.n` was null, which holds nothing; expected an array or object to hold 3."),
     ("containsValue(root.status, 'x')", ("`root.status` was 'Running' (text), which holds nothing; "
      "expected an array or object to hold 'x'.")),
     ("containsValue(root.itemss, 3)",
@@ -321,7 +323,7 @@ MESSAGES = [
       "`root.itemss`: no such key; there is `items`.")),
     ("containsValue(root.items[*].idd, 3)",
      ("`root.items[*].idd` was a filtered array of 0 items; expected to hold 3. "
-      "`root.items[*].idd`: none of the 2 items has such key; there is `id`.")),
+      "`root.items[*].idd`: none of the 2 items has a key of this name; there is `id`.")),
     ("containsValue(root.itemss[*].id, 3)",
      ("`root.itemss[*].id` was a filtered array of 0 items; expected to hold 3. "
       "`root.itemss`: no such key; there is `items`.")),
@@ -344,8 +346,8 @@ MESSAGES = [
     ("not(isNullOrEmpty(root.statuss))",
      ("`root.statuss` was null; expected neither null nor the empty text. "
       "`root.statuss`: no such key; there is `status`.")),
-    ("isUrl(root.status)", "`root.status` was 'Running' (text); expected an absolute http or https "
-     "URL."),
+    ("isUrl(root.status)",
+     "`root.status` was 'Running' (text); expected an absolute http or https URL."),
     ("coalesce(root.n, root.ok)", "coalesce took `root.ok`, and `root.ok` was false."),
     ("coalesce(root.n, root.statuss)", ("`coalesce(root.n, root.statuss)` found nothing: `root.n`, "
      "`root.statuss` were null or empty. `root.statuss`: no such key; there is `status`.")),

@@ -9,10 +9,10 @@ import pytest
 
 from invoke_core.errors import ExpressionSyntaxError, ExpressionValueError
 from invoke_core.expressions import answer_scope, compile_condition, compile_criteria, values
+from invoke_core.expressions.faults import EvaluationFault
 from invoke_core.expressions.functions import CONDITION, CRITERIA
 from invoke_core.expressions.scope import JobStatus, condition_scope
 from invoke_core.expressions.work import Work
-from invoke_core.expressions.faults import EvaluationFault
 
 from .support import compiled, fault_of, scope_of, value_of
 

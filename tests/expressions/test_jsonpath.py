@@ -201,9 +201,7 @@ def test_a_path_visits_a_bounded_number_of_nodes(path: str, text: str) -> None:
         _find(path, document, most_nodes=20_000)
 
     assert caught.value.kind == "TooManyNodes"
-    assert caught.value.message == (
-        "The paths of the expression visit more than 1,000,000 nodes."
-    )
+    assert caught.value.message == ("The paths of the expression visit more than 1,000,000 nodes.")
 
 
 def test_the_budget_is_what_the_contract_says() -> None:

@@ -38,6 +38,8 @@ ERRORS = [
     ("-", "UnrecognizedValue", "-", 1),
     (".", "UnrecognizedValue", ".", 1),
     ("1.2.3.4.5", "UnrecognizedValue", "1.2.3.4.5", 1),
+    ("1.+2.3", "UnrecognizedValue", "1.+2.3", 1),
+    ("eq(1.2.+3, 1)", "UnrecognizedValue", "1.2.+3", 4),
     ("1.2147483648.3", "UnrecognizedValue", "1.2147483648.3", 1),
     ("\u00a0foo", "UnrecognizedValue", "foo", 2),
     ("\ufefftrue", "UnrecognizedValue", "\ufefftrue", 1),

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import cast
 
 import pytest
 
 from invoke_core.documents import JsonNumber, PlainText
 from invoke_core.expressions import texts, values
+from invoke_core.expressions.faults import LONGEST_TEXT, EvaluationFault
 from invoke_core.expressions.kinds import Caseless, Filtered, Kind, Lazy, Raw, Value, Version
-from invoke_core.expressions.faults import EvaluationFault
+from invoke_core.expressions.work import Work
 
 LARGEST = "79228162514264337593543950335"
 
@@ -442,7 +444,7 @@ def test_lengths_and_units_are_those_of_utf16() -> None:
 
 
 def test_a_text_is_held_up_to_the_limit() -> None:
-    assert values.LONGEST_TEXT == 524_275
+    assert LONGEST_TEXT == 524_275
     assert values.held("a" * 524_275)
     assert values.canonical("\U0001f600" * 262_137)
     for text in ["a" * 524_276, "\U0001f600" * 262_138]:
@@ -472,3 +474,77 @@ def test_a_failed_conversion_to_text_names_both_kinds() -> None:
         values.to_text([])
 
     assert (caught.value.from_kind, caught.value.to_kind) == (Kind.ARRAY, Kind.STRING)
+
+
+@pytest.mark.parametrize(
+    ("key", "asked", "found"),
+    [
+        ("Stra\u00dfe", "STRASSE", False),
+        ("SS", "\u00df", False),
+        ("stra\u00dfe", "STRA\u00dfE", True),
+        ("\u00e9t\u00e9", "\u00c9T\u00c9", True),
+        ("\ufb01n", "FIN", False),
+        ("Build.Reason", "BUILD.reason", True),
+        ("\u1f80", "\u1f88", True),
+    ],
+)
+def test_keys_without_case_are_compared_as_texts_are(key: str, asked: str, *, found: bool) -> None:
+    members = Caseless({key: "x"})
+
+    assert members.has(asked) is found
+    assert members.get(asked) == ("x" if found else None)
+
+
+@pytest.mark.parametrize("text", ["+1.2.3", "1.+2.3", " 1. +2 .3 "])
+def test_a_text_may_have_a_sign_before_a_part_of_a_version(text: str) -> None:
+    assert values.try_version(text) == Version((1, 2, 3))
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "expected"),
+    [
+        ("\ud83d\ude00", "\U0001f600", True),
+        ("x\ude00", "x\ude01", False),
+        ("\U0001f600" * 600, "\ud83d\ude00" * 600, True),
+        ("\u00df" * 3, "SS" * 3, False),
+        ("a" * 9, "A" * 9, True),
+        ("a", "\u00e9", False),
+        ("\u00e9" * 5, "e" * 11, False),
+    ],
+)
+def test_texts_are_compared_by_units(left: str, right: str, *, expected: bool) -> None:
+    assert texts.same_text(left, right) is expected
+    assert texts.same_text(right, left) is expected
+    assert (texts.fold(left) == texts.fold(right)) is expected
+    assert values.matcher("x")(left) is (left.lower() == "x")
+
+
+ITEMS = ["1", "1.0", "a", "A", "", "\u00e9", "\u00c9", "1.2.3", "true", " 5", "-5", "\U0001f600",
+         JsonNumber("1"), JsonNumber("1.0"), JsonNumber("-5"), JsonNumber("1e0"), JsonNumber("0"),
+         JsonNumber("-0"), JsonNumber("12345678901234567890123456789"), JsonNumber("1.50"),
+         True, False, None, [], {}]  # fmt: skip
+WANTED: list[Value] = [
+    "1", "1.0", "a", "", "\u00e9", "True", "1.5", "-5", "0", "12345678901234567890123456789",
+    "\U0001f600", Decimal(1), Decimal("1.0"), Decimal("1E+1"), Decimal(-5), Decimal("1.5"),
+    Decimal(0), Decimal(12345678901234567890123456789), True, False, None, Version((1, 2, 3)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("wanted", WANTED, ids=repr)
+def test_finding_an_item_is_comparing_with_each(wanted: Value) -> None:
+    matches = values.finder(wanted, Work())
+
+    for item in cast("list[Raw]", ITEMS):
+        assert matches(item) is values.equal(wanted, values.canonical(item)), item
+
+
+@pytest.mark.parametrize("wanted", ["x", Decimal(1), True], ids=repr)
+def test_an_item_that_cannot_be_held_is_a_fault_where_it_is_reached(wanted: Value) -> None:
+    matches = values.finder(wanted, Work())
+
+    with pytest.raises(EvaluationFault) as text:
+        matches("y" * (LONGEST_TEXT + 1))
+    with pytest.raises(EvaluationFault) as number:
+        matches(JsonNumber("1e99"))
+
+    assert (text.value.kind, number.value.kind) == ("Memory", "Overflow")
