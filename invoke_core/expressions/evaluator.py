@@ -10,6 +10,7 @@ import operator
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, cast
 
+from invoke_core.documents import JsonNumber
 from invoke_core.expressions import values
 from invoke_core.expressions.indexing import spread, take
 from invoke_core.expressions.nodes import Access, Call, Literal, Named
@@ -88,6 +89,8 @@ def _constant_access(node: Access, keys: tuple[str | int, ...]) -> Closure:
                 raw = raw[key] if key < len(raw) else None  # type: ignore[arg-type,index]  # a list
             else:
                 return _follow(ops, read(raw, ops.work), steps[position:])
+        if type(raw) is str and len(raw) < FREE_TEXT:
+            return raw
         return read(raw, ops.work)
 
     return run
@@ -96,6 +99,7 @@ def _constant_access(node: Access, keys: tuple[str | int, ...]) -> Closure:
 def _member(name: str, key: str, steps: list[Step]) -> Closure:
     """Compile ``root.name``, the access of all accesses."""
     read = values.read
+    number_of = values.number_of
 
     def run(ops: Operations[Value]) -> Value:
         raw = ops.read(name)
@@ -103,6 +107,8 @@ def _member(name: str, key: str, steps: list[Step]) -> Closure:
             found = raw.get(key)
             if type(found) is str and len(found) < FREE_TEXT:
                 return found
+            if type(found) is JsonNumber and len(found.text) < FREE_TEXT:
+                return number_of(found.text)
             return read(found, ops.work)
         return _follow(ops, read(raw, ops.work), steps)
 

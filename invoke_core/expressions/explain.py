@@ -211,19 +211,18 @@ class _Walk:
         """Evaluate the node of an entry and note the value."""
         entry.is_skipped = False
         node = entry.node
-        kind = type(node)
-        if kind is Access:
-            self._evaluate_access(cast(Access, node), entry)
+        if isinstance(node, Access):
+            self._evaluate_access(node, entry)
             return
         if self._log:
-            name = kind_of(node.value) if isinstance(node, Literal) else cast(Call, node).typed
+            name = kind_of(node.value) if isinstance(node, Literal) else node.typed
             self._log.evaluating(entry.level, name)
         if isinstance(node, Literal):
             entry.value = node.value
-        elif kind is Named:
-            entry.value = read(self.read(cast(Named, node).name), self.work)
+        elif isinstance(node, Named):
+            entry.value = read(self.read(node.name), self.work)
         else:
-            self._evaluate_call(cast(Call, node), entry)
+            self._evaluate_call(node, entry)
         entry.done = True
         if self._log:
             self._log.value(entry.level, entry.value)

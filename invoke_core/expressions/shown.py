@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final, cast
 
 from invoke_core.expressions.kinds import Version, kind_name
-from invoke_core.expressions.nodes import Access, Call, Literal, Named, print_node
+from invoke_core.expressions.nodes import Call, Literal, print_node
 from invoke_core.expressions.output import plain, to_document
 from invoke_core.expressions.values import number_text
 
@@ -83,9 +83,7 @@ class Shown:
         kind = type(value)
         if kind is str:
             text = self.text(cast(str, value))
-            if text is None or len(text) <= _LONGEST_SHOWN:
-                return text
-            return text[:_LONGEST_SHOWN] + "..."
+            return None if text is None else cut(text)
         if kind is Decimal or kind is Version:
             return to_document(value)
         return value if kind is bool else None  # type: ignore[return-value]  # a boolean
@@ -100,17 +98,19 @@ class Shown:
             Values where there are some, and the source form elsewhere.
         """
         node = entry.node
-        kind = type(node)
-        if kind is Literal:
-            return self.format(entry.value) if entry.done else print_node(node, self.mask)
-        if entry.done and (kind is not Call or cast(Call, node).function.realized):
-            text = self._fitted(entry.value)
+        if isinstance(node, Call):
+            if not entry.entries:
+                return print_node(node, self.mask)
+            text = self._fitted(entry.value) if node.function.realized and entry.done else None
             if text is not None:
                 return text
-        if kind is Named or kind is Access or not entry.entries:
+            inner = ", ".join([self.expanded(each) for each in entry.entries])
+            return f"{node.typed}({inner})"
+        if not entry.done:
             return print_node(node, self.mask)
-        inner = ", ".join([self.expanded(each) for each in entry.entries])
-        return f"{cast(Call, node).typed}({inner})"
+        if isinstance(node, Literal):
+            return self.format(node.value)
+        return self._fitted(entry.value) or print_node(node, self.mask)
 
     def _fitted(self, value: Value) -> str | None:
         """Format a value, unless there is no room for it."""
@@ -119,3 +119,8 @@ class Shown:
             return None
         self._room -= cost
         return self.format(value)
+
+
+def cut(masked: str) -> str:
+    """Cut a long text; masked before, so that no piece of a secret is left."""
+    return masked if len(masked) <= _LONGEST_SHOWN else masked[:_LONGEST_SHOWN] + "..."

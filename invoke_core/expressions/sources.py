@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, cast
 from invoke_core.expressions.kinds import kind_name
 from invoke_core.expressions.nodes import Access, Call, Literal, Named, Span, mask_source
 from invoke_core.expressions.notes import SIZED, Nearest, described_kind
+from invoke_core.expressions.shown import cut
 
 if TYPE_CHECKING:
     from invoke_core.documents import JsonValue
     from invoke_core.expressions.criteria import Criteria
     from invoke_core.expressions.explain import Entry
+    from invoke_core.expressions.kinds import Value
     from invoke_core.expressions.nodes import Node
     from invoke_core.expressions.shown import Shown
 
@@ -30,6 +32,7 @@ class Source:
         mask = shown.mask
         self._text = criteria.source
         self._nearest = Nearest()
+        self._notes: dict[int, str] = {}
         self.shown = shown
         self.mask = mask
         is_open = mask_source(self._text, mask) == self._text
@@ -50,32 +53,37 @@ class Source:
         node = entry.node
         if entry.is_skipped:
             return self._skipped(node)
-        members = self._blank(node)
+        blank = self._blanks.get(id(node))
+        members = (self._blank(node) if blank is None else blank).copy()
         if entry.converted_to is not None:
             members["convertedTo"] = entry.converted_to.value
-        if entry.done and type(node) is not Literal:
-            members["kind"] = kind_name(entry.value)
-            members["value"] = self.shown.document(entry.value)
-            if type(entry.value) in SIZED:
-                members["note"] = described_kind(entry.value)
-        note = self.missing_note(entry) or entry.note
-        if note is not None:
-            members["note"] = self.mask(note)
-        if type(node) is Access:
+        kind = type(node)
+        if kind is not Literal and entry.done:
+            value = entry.value
+            members["kind"] = kind_name(value)
+            members["value"] = value if type(value) is bool else self.shown.document(value)
+            if type(value) in SIZED:
+                members["note"] = described_kind(value)
+        if entry.missing is not None:
+            members["note"] = self.mask(str(self.missing_note(entry)))
+        elif entry.note is not None:
+            members["note"] = self.mask(entry.note)
+        inside = entry.entries
+        if kind is Access:
             # Constants, and the name they are looked up in, speak for themselves.
-            members["arguments"] = [
-                self.explanation(each) for each in entry.entries if type(each.node) is not Named
-            ]
-        else:
-            members["arguments"] = [self.explanation(each) for each in entry.entries]
+            inside = tuple([each for each in inside if type(each.node) is not Named])
+        members["arguments"] = [self.explanation(each) for each in inside]
         return members
 
     def missing_note(self, entry: Entry) -> str | None:
         """Say which step of an access led nowhere, and why; None where none did."""
         if entry.missing is None:
             return None
-        place = self.up_to_step(entry, cast(int, entry.missing_at))
-        return f"`{place}`: {self._nearest.note(*entry.missing)}"
+        note = self._notes.get(id(entry))
+        if note is None:
+            place = self.up_to_step(entry, cast(int, entry.missing_at))
+            note = self._notes[id(entry)] = f"`{place}`: {self._nearest.note(*entry.missing)}"
+        return note
 
     def _skipped(self, node: Node) -> dict[str, JsonValue]:
         inner: tuple[Node, ...] = ()
@@ -84,7 +92,7 @@ class Source:
         elif isinstance(node, Access):
             parts = (node.base, *(step.key for step in node.steps))
             inner = tuple(each for each in parts if isinstance(each, (Access, Call)))
-        members = self._blank(node)
+        members = self._blank(node).copy()
         members.update(kind=None, value=None, skipped=True)
         members["arguments"] = [self._skipped(each) for each in inner]
         return members
@@ -100,13 +108,19 @@ class Source:
                 "start": self._units(start),
                 "end": self._units(end),
                 "kind": None if constant is None else kind_name(constant),
-                "value": self.shown.document(constant),
+                "value": self._constant(constant),
                 "convertedTo": None,
                 "skipped": False,
                 "note": None,
                 "arguments": [],
             }
-        return blank.copy()
+        return blank
+
+    def _constant(self, value: Value) -> JsonValue:
+        """Return a constant as a document; masked here, as it may be shown again and again."""
+        if isinstance(value, str):
+            return cut(self.mask(value))
+        return self.shown.document(value)
 
     def _units(self, position: int) -> int:
         """Return a position in UTF-16 units."""

@@ -59,17 +59,16 @@ def canonical(raw: Raw) -> Value:
             text that is too long.
     """
     kind = type(raw)
-    if kind is str:
-        text = cast(str, raw)
-        return text if len(text) <= _HALF else held(text)
+    if isinstance(raw, str) and kind is str:
+        return raw if len(raw) <= _HALF else held(raw)
     if kind in _READ:
         return cast("Value", raw)
-    if kind is JsonNumber:
-        return number_of(cast(JsonNumber, raw).text)
+    if isinstance(raw, JsonNumber):
+        return number_of(raw.text)
     if kind is int:
         return number_of(str(raw))
-    if kind is Lazy:
-        return canonical(cast(Lazy, raw).read())
+    if isinstance(raw, Lazy):
+        return canonical(raw.read())
     # A document read from YAML marks texts by a class of their own.
     return held(str(raw))
 
@@ -87,12 +86,13 @@ def read(raw: Raw, work: Work) -> Value:
     Raises:
         EvaluationFault: As ``canonical``, and ``TooMuchWork``.
     """
-    kind = type(raw)
-    if kind is str:
-        if len(cast(str, raw)) >= FREE_TEXT:
-            work.pay_for(cast(str, raw))
-    elif kind is JsonNumber:
-        work.pay_for(cast(JsonNumber, raw).text)
+    if isinstance(raw, str):
+        if len(raw) >= FREE_TEXT:
+            work.pay_for(raw)
+    elif isinstance(raw, JsonNumber):
+        if len(raw.text) >= FREE_TEXT:
+            work.pay_for(raw.text)
+        return number_of(raw.text)
     return canonical(raw)
 
 
@@ -358,18 +358,17 @@ def equal(left: Value, right: Value) -> bool:
     Returns:
         Whether they are equal.
     """
-    kind = type(left)
-    if kind is str:
-        text = right if type(right) is str else try_text(right)
-        return text is not None and same_text(cast(str, left), text)
-    if kind is Decimal:
+    if isinstance(left, str):
+        text = right if isinstance(right, str) else try_text(right)
+        return text is not None and same_text(left, text)
+    if isinstance(left, Decimal):
         number = try_number(right)
         return number is not None and left == number
-    if kind is bool:
+    if isinstance(left, bool):
         return left is to_boolean(right)
     if left is None:
         return is_null(right)
-    if kind is Version:
+    if isinstance(left, Version):
         version = try_version(right)
         return version is not None and left == version
     return left is right
@@ -391,15 +390,13 @@ def matcher(constant: Value) -> Callable[[Value], bool]:
     truth = to_boolean(constant)
 
     def matches(left: Value) -> bool:
-        kind = type(left)
-        if kind is str:
-            known = cast(str, left)
-            if known.isascii():
-                return known == text or (len(known) == size and known.upper() == folded)
-            return len(known) <= size <= 2 * len(known) and fold(known) == folded
-        if kind is Decimal:
+        if isinstance(left, str):
+            if left.isascii():
+                return left == text or (len(left) == size and left.upper() == folded)
+            return len(left) <= size <= 2 * len(left) and fold(left) == folded
+        if isinstance(left, Decimal):
             return number is not None and left == number
-        if kind is bool:
+        if isinstance(left, bool):
             return left is truth
         return equal(left, constant)
 
