@@ -121,7 +121,13 @@ class Entry:
 
     def __call__(self, _: Operations[Entry], /) -> Entry:
         """Evaluate; an entry is the operand a function gets."""
-        self.walk.evaluate(self)
+        walk, node = self.walk, self.node
+        if isinstance(node, Literal) and walk.is_silent:
+            self.is_skipped = False
+            self.value = node.value
+            self.done = True
+        else:
+            walk.evaluate(self)
         return self
 
 
@@ -150,6 +156,7 @@ class _Walk:
         self._criteria = criteria
         self._shown = Shown(mask)
         self._log = VerboseLog(self._shown) if is_verbose else None
+        self.is_silent = not is_verbose
         self.read: Callable[[str], Raw] = scope.read
         self.work = scope.work
         self.work.renew()
@@ -230,13 +237,13 @@ class _Walk:
     def _evaluate_call(self, node: Call, entry: Entry) -> None:
         level = entry.level + 1
         entry.entries = tuple([Entry(self, argument, level) for argument in node.arguments])
-        entry.value = read(node.function.body(self, entry.entries), self.work)
+        value = node.function.body(self, entry.entries)
+        entry.value = value if isinstance(value, bool) else read(value, self.work)
 
     def _evaluate_access(self, node: Access, entry: Entry) -> None:
         """Evaluate a chain of steps; the engine nests them, so each has a level of its own."""
-        keys = None if self._log else node.keys
-        if keys is not None:
-            found = self._look_up(node, keys)
+        if node.keys is not None and self.is_silent:
+            found = self._look_up(node, node.keys)
             if found is not None:
                 entry.value = found
                 entry.done = True

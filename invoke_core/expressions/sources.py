@@ -55,9 +55,12 @@ class Source:
             return self._skipped(node)
         blank = self._blanks.get(id(node))
         members = (self._blank(node) if blank is None else blank).copy()
+        kind = type(node)
+        if kind is Literal and entry.converted_to is None and entry.note is None:
+            members["arguments"] = []
+            return members
         if entry.converted_to is not None:
             members["convertedTo"] = entry.converted_to.value
-        kind = type(node)
         if kind is not Literal and entry.done:
             value = entry.value
             members["kind"] = kind_name(value)
