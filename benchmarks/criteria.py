@@ -157,10 +157,13 @@ def evaluators(text: str) -> dict[str, Callable[[], object]]:
         "Python, by hand": lambda: by_hand(plain),
         "this service: result": lambda: ours.test(kept),
         "this service: result, new scope": lambda: ours.test(scope()),
-        "this service: trace": lambda: ours.explain(scope(), mask=same).result,
-        "this service: trace, explanation": lambda: ours.explain(scope(), mask=same).explanation[
+        "this service: trace": lambda: ours.explain(kept, mask=same).result,
+        "this service: trace, explanation": lambda: ours.explain(kept, mask=same).explanation[
             "value"
         ],
+        "this service: trace, explanation, new scope": lambda: ours.explain(
+            scope(), mask=same
+        ).explanation["value"],
         "jmespath": lambda: path.search(plain),
         "simpleeval": lambda: simpleeval.SimpleEval(names={"root": plain}).eval(
             PYTHON, previously_parsed=tree

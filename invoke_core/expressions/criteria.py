@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 CACHE_SIZE: Final = 512
 """How many compiled expressions are kept, by text."""
 
+LONGEST_CACHED: Final = 2_000
+"""Longest text whose compiled form is kept: it takes hundreds of times the memory."""
+
 
 class Criteria:
     """An expression that parsed.
@@ -150,7 +153,7 @@ def compile_criteria(text: str) -> Criteria | None:
         text: The expression, macros expanded.
 
     Returns:
-        The compiled criteria, from a bounded cache by text; None for a text that is empty or
+        The compiled criteria, from a bounded cache by text unless that is long; None for a text that is empty or
         white space (Inferred: treated as no criteria, as the empty one is).
 
     Raises:
@@ -181,4 +184,5 @@ def _compile_cached(text: str, is_condition: bool) -> Criteria | None:  # noqa: 
 
 
 def _compile(text: str, dialect: Dialect) -> Criteria | None:
-    return _compile_cached(text, dialect is CONDITION)
+    compiled = _compile_cached if len(text) <= LONGEST_CACHED else _compile_cached.__wrapped__
+    return compiled(text, dialect is CONDITION)

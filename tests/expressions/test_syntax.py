@@ -6,7 +6,7 @@ import pytest
 
 from invoke_core.errors import ExpressionSyntaxError
 from invoke_core.expressions import compile_criteria
-from invoke_core.expressions.criteria import CACHE_SIZE
+from invoke_core.expressions.criteria import CACHE_SIZE, LONGEST_CACHED
 
 from .support import compiled, value_of
 
@@ -224,3 +224,11 @@ def test_a_doubled_quote_does_not_close_a_text_that_has_no_end(
 
     error = caught.value
     assert (error.kind, error.token, error.position) == ("UnrecognizedValue", token, position)
+
+
+def test_a_long_text_is_compiled_each_time_so_that_no_cache_of_them_grows() -> None:
+    kept = "eq(1, 1)".ljust(LONGEST_CACHED)
+    long = "eq(1, 1)".ljust(LONGEST_CACHED + 1)
+
+    assert compile_criteria(kept) is compile_criteria(kept)
+    assert compile_criteria(long) is not compile_criteria(long)
