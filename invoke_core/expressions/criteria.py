@@ -153,8 +153,8 @@ def compile_criteria(text: str) -> Criteria | None:
         text: The expression, macros expanded.
 
     Returns:
-        The compiled criteria, from a bounded cache by text unless that is long; None for a text that is empty or
-        white space (Inferred: treated as no criteria, as the empty one is).
+        The compiled criteria, from a bounded cache by text unless that is long; None for a text
+        that is empty or white space (Inferred: treated as no criteria, as the empty one is).
 
     Raises:
         ExpressionSyntaxError: It does not parse.

@@ -40,7 +40,11 @@ def take(ops: Operations[H], left: Value, key: Operand[H]) -> Raw:
     """
     if isinstance(left, (dict, Caseless)):
         name = ops.try_text(key(ops))
-        return None if name is None else left.get(name)
+        if name is None:
+            return None
+        if isinstance(left, Caseless):
+            ops.work.pay_for(name)
+        return left.get(name)
     if isinstance(left, list):
         position = _position(ops.try_number(key(ops)))
         return left[position] if position is not None and position < len(left) else None
