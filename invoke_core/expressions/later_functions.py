@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from invoke_core.documents import dump_json
@@ -97,7 +98,10 @@ def _identity(raw: Raw) -> object:
     return type(value), value
 
 
-_URL: Final = re.compile(rf"https?://[^{WHITE}/?#\\]+(?:[/?#][^{WHITE}]*)?", re.IGNORECASE)
+@lru_cache(maxsize=1)
+def _url() -> re.Pattern[str]:
+    """Return the pattern of a URL, compiled when one is first looked for: that takes long."""
+    return re.compile(rf"https?://[^{WHITE}/?#\\]+(?:[/?#][^{WHITE}]*)?", re.IGNORECASE)
 
 
 def _is_url(ops: Operations[H], arguments: Sequence[Operand[H]]) -> Raw:
@@ -105,7 +109,7 @@ def _is_url(ops: Operations[H], arguments: Sequence[Operand[H]]) -> Raw:
 
     Inferred: the original's own rule is not known.
     """
-    return _URL.fullmatch(ops.text(arguments[0](ops))) is not None
+    return _url().fullmatch(ops.text(arguments[0](ops))) is not None
 
 
 def _lower(ops: Operations[H], arguments: Sequence[Operand[H]]) -> Raw:

@@ -86,7 +86,7 @@ _PUNCTUATION: Final = {
 _BEFORE_NUMBER: Final = frozenset(
     {None, TokenKind.SEPARATOR, TokenKind.START_INDEX, TokenKind.START_PARAMETER}
 )
-_SPACE: Final = re.compile(f"[{WHITE}]*")
+_WHITE: Final = frozenset(WHITE)
 # Possessive: a doubled quote is never taken back to close a text that has no end.
 _STRING: Final = re.compile("'[^']*+(?:''[^']*+)*+'")
 _NUMBER_RUN: Final = re.compile(rf"[^{WHITE}\[\](),]+")
@@ -116,8 +116,9 @@ def tokenize(text: str) -> Iterator[Token]:
 
 
 def _skip_space(text: str, position: int) -> int:
-    match = _SPACE.match(text, position)
-    return match.end() if match else position
+    while position < len(text) and text[position] in _WHITE:
+        position += 1
+    return position
 
 
 def _scan(text: str, start: int, previous: TokenKind | None) -> Token:
