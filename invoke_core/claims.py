@@ -16,7 +16,7 @@ from invoke_core.errors import (
     InvocationNotFoundError,
 )
 from invoke_core.journal import Claim
-from invoke_core.lifecycle import CALLBACKS_AFTER_END, Seen
+from invoke_core.lifecycle import Seen, takes_callbacks
 from invoke_core.transitions import MOST_TRIES
 
 if TYPE_CHECKING:
@@ -67,40 +67,39 @@ class Claims:
             wanted = Claim(
                 partition_key=_claim_key(call, invocation.connection),
                 plan_id=invocation.id,
-                created_at=invocation.created_at,
-                content=content,
                 etag=etag,
             )
             try:
                 claim = self.journal.claim(wanted)
                 if claim is wanted:
-                    record = replace(draft.record, claim=claim.partition_key)
+                    record = replace(draft.record, claim=claim.partition_key, content=content)
                     mine = replace(draft, record=record)
                     return Begun(loaded=store(mine), draft=mine)
-                standing = self._standing(claim)
+                loaded = self._loaded(claim)
             except EntityConflictError:
-                # Somebody else claimed, took over or began at the same time: look again.
+                # Somebody else claimed, took over or began at the same time: look again, with a
+                # new id, since this one may be another's by now.
                 etag = ""
+                draft = self.drafts.draft(call, self.now())
                 continue
-            if standing is not None:
-                if not hmac.compare_digest(claim.content, content):
+            if loaded is None:
+                draft = self.drafts.draft(call, self.now(), plan_id=claim.plan_id)
+            elif takes_callbacks(loaded.record, self.now()):
+                # What counts is what was stored: a claim may have changed hands before that.
+                if not hmac.compare_digest(loaded.record.content, content):
                     raise IdempotencyConflictError
-                return Begun(loaded=standing, draft=None)
+                return Begun(loaded=loaded, draft=None)
+            else:
+                draft = self.drafts.draft(call, self.now())
             etag = claim.etag
-            ended = self.journal.load(claim.plan_id) is not None
-            draft = self.drafts.draft(call, self.now(), plan_id=None if ended else claim.plan_id)
         raise EntityConflictError
 
-    def _standing(self, claim: Claim) -> Loaded | None:
-        """Return the invocation a claim stands for, or None where it may be taken over."""
+    def _loaded(self, claim: Claim) -> Loaded | None:
+        """Return the invocation a claim stands for, or None where it was never stored."""
         try:
-            loaded = self.transitions.apply(claim.plan_id, Seen())
+            return self.transitions.apply(claim.plan_id, Seen())
         except InvocationNotFoundError:
             return None
-        finished_at = loaded.record.invocation.finished_at
-        if finished_at is not None and self.now() >= finished_at + CALLBACKS_AFTER_END:
-            return None
-        return loaded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -145,11 +145,11 @@ class Drafts:
             created_at=created_at,
             started_at=created_at,
             finished_at=None,
-            deadline=created_at + timedelta(seconds=task.timeout_s),
+            deadline=created_at + _whole_ms(task.timeout_s),
             correlation=correlation,
             issues=tuple(Issue(IssueType.WARNING, text) for text in prepared.warnings),
         )
-        exchange = timedelta(seconds=self.sending.timeout_s(task))
+        exchange = _whole_ms(self.sending.timeout_s(task))
         record = Record(
             invocation=invocation,
             report_by=created_at + exchange + REPORT_GRACE,
@@ -157,6 +157,11 @@ class Drafts:
             sealed=self.seal.seal(task.secrets, token=token) if token and task.secrets else "",
         )
         return Draft(prepared=prepared, record=record)
+
+
+def _whole_ms(seconds: float) -> timedelta:
+    """Return a duration in the unit instants are stored in, so that memory and store agree."""
+    return timedelta(milliseconds=round(seconds * 1000))
 
 
 def hash_token(token: str) -> str:

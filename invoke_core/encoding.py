@@ -96,6 +96,7 @@ def encode_record(record: Record) -> bytes:
             "tokenHash": record.token_hash,
             "sealed": record.sealed,
             "claim": record.claim,
+            "content": record.content,
         }
     )
 
@@ -110,6 +111,7 @@ def decode_record(value: bytes) -> Record:
         token_hash=row["tokenHash"],
         sealed=row["sealed"],
         claim=row["claim"],
+        content=row["content"],
     )
 
 

@@ -3,7 +3,7 @@
 The table of write paths in ``docs/architecture.md`` names each step, what a crash after it leaves
 and what the next reader does about it. Everything is a conditional write on one partition; index
 rows in other partitions are written first when an invocation begins and last when it ends, and
-``service`` repairs them when it reads them.
+``listing`` repairs them when it reads them.
 
 Source: design, "State".
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import logging
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -142,16 +143,12 @@ class Claim:
 
     Attributes:
         partition_key: Hash of caller, connection and key.
-        plan_id: The invocation it stands for.
-        created_at: When that was created, or is to be.
-        content: Hash of what was asked.
+        plan_id: The invocation it stands for, which may not be there (any more).
         etag: For taking it over; empty where it was just written.
     """
 
     partition_key: str
     plan_id: str
-    created_at: datetime
-    content: str
     etag: str = ""
 
 
@@ -320,13 +317,7 @@ class Journal:
             EntityConflictError: The claim to be taken over has changed; read again.
             StoreUnavailableError: The store did not answer.
         """
-        value = encode(
-            {
-                "planId": wanted.plan_id,
-                "createdAt": time_form(wanted.created_at),
-                "content": wanted.content,
-            }
-        )
+        value = encode({"planId": wanted.plan_id})
         if wanted.etag:
             self._store.write(wanted.partition_key, [Replace(_ONLY, value, wanted.etag)])
             return wanted
@@ -348,13 +339,7 @@ class Journal:
             most: How many at most.
         """
         index = "open" if open_only else "list"
-        rows = self._store.scan(
-            first_partition=f"{index}-",
-            before_partition=f"{index}.",
-            after=after,
-            most=most,
-        )
-        return [_summary(partition_key, row) for partition_key, row in rows]
+        return self._summaries(index, first=f"{index}-", after=after, most=most)
 
     def close_index(self, record: Record) -> None:
         """Let the indexes show an invocation as ended.
@@ -373,21 +358,20 @@ class Journal:
         """Remove an index row behind which there is no invocation."""
         self._store.write(summary.partition_key, [Remove(summary.row_key)])
 
-    def old(self, *, created_before: datetime, after: tuple[str, str] | None) -> list[Summary]:
+    def old(
+        self, *, open_only: bool, created_before: datetime, after: tuple[str, str] | None
+    ) -> list[Summary]:
         """Return index rows of invocations created before a day, in pages.
 
         Args:
+            open_only: Whether only those that have not ended are wanted.
             created_before: Only whole days before this instant's day.
             after: Partition and row key after which to go on.
         """
+        index = "open" if open_only else "list"
         day = created_before.astimezone(UTC).date() - timedelta(days=1)
-        rows = self._store.scan(
-            first_partition=f"list-{_reversed_day(day)}",
-            before_partition="list.",
-            after=after,
-            most=_ENTRIES_AT_ONCE,
-        )
-        return [_summary(partition_key, row) for partition_key, row in rows]
+        first = f"{index}-{_reversed_day(day)}"
+        return self._summaries(index, first=first, after=after, most=_ENTRIES_AT_ONCE)
 
     def forget(self, summary: Summary, claim: str) -> None:
         """Remove an invocation whole; its index row goes last, so that a second try finds it.
@@ -398,12 +382,21 @@ class Journal:
         """
         plan_id = str(summary.form["id"])
         standing = self._standing_claim(claim) if claim else None
-        # The key may stand for a later invocation by now.
         if standing is not None and standing.plan_id == plan_id:
-            self._store.write(claim, [Remove(_ONLY)])
+            # The key may stand for a later invocation by now.
+            with suppress(EntityConflictError):
+                self._store.write(claim, [Remove(_ONLY, standing.etag)])
         while keys := self._store.row_keys(plan_id, most=MOST_CHANGES):
             self._store.write(plan_id, [Remove(key) for key in keys])
         self.drop(summary)
+
+    def _summaries(
+        self, index: str, *, first: str, after: tuple[str, str] | None, most: int
+    ) -> list[Summary]:
+        rows = self._store.scan(
+            first_partition=first, before_partition=f"{index}.", after=after, most=most
+        )
+        return [_summary(partition_key, row) for partition_key, row in rows]
 
     def _commit(
         self,
@@ -476,14 +469,8 @@ class Journal:
         rows = self._store.read(partition_key, first=_ONLY, before=f"{_ONLY}.")
         if not rows:
             return None
-        form = decode(rows[0].value)
-        return Claim(
-            partition_key=partition_key,
-            plan_id=form["planId"],
-            created_at=read_time(form["createdAt"]),
-            content=form["content"],
-            etag=rows[0].etag,
-        )
+        plan_id = decode(rows[0].value)["planId"]
+        return Claim(partition_key=partition_key, plan_id=plan_id, etag=rows[0].etag)
 
 
 def _batches(changes: list[Change]) -> Iterable[list[Change]]:

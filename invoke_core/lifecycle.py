@@ -68,6 +68,7 @@ class Record:
         token_hash: SHA-256 of the AuthToken, in hex; empty where there is none.
         sealed: The secrets of the step, sealed with the AuthToken; empty where there are none.
         claim: Partition key of the idempotency row that names this invocation; empty without.
+        content: Hash of what was asked under that key; empty without.
     """
 
     invocation: Invocation
@@ -76,6 +77,7 @@ class Record:
     token_hash: str = field(default="", repr=False)
     sealed: str = field(default="", repr=False)
     claim: str = ""
+    content: str = ""
 
     @property
     def is_final(self) -> bool:

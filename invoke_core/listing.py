@@ -16,6 +16,7 @@ from invoke_core.lifecycle import Seen
 from invoke_core.model import State
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
     from invoke_core.journal import Journal, Summary
@@ -88,15 +89,23 @@ class Listing:
             StoreUnavailableError: The store did not answer; the next run goes on.
         """
         forgotten = 0
-        after: tuple[str, str] | None = None
         horizon = self.now() - self.keep
-        while rows := self.journal.old(created_before=horizon, after=after):
-            for row in rows:
-                if self.now() >= until:
-                    return forgotten
-                forgotten += self._forget_one(row, horizon)
-            after = (rows[-1].partition_key, rows[-1].row_key)
+        # Nobody may ever have asked for the open ones, which is what mends their index.
+        for row in self._old(horizon, open_only=True):
+            if self.now() >= until:
+                return forgotten
+            self._form(row)
+        for row in self._old(horizon, open_only=False):
+            if self.now() >= until:
+                return forgotten
+            forgotten += self._forget_one(row, horizon)
         return forgotten
+
+    def _old(self, horizon: datetime, *, open_only: bool) -> Iterator[Summary]:
+        after: tuple[str, str] | None = None
+        while rows := self.journal.old(open_only=open_only, created_before=horizon, after=after):
+            yield from rows
+            after = (rows[-1].partition_key, rows[-1].row_key)
 
     def _forget_one(self, row: Summary, horizon: datetime) -> bool:
         loaded = self.journal.load(str(row.form["id"]))

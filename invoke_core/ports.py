@@ -134,9 +134,15 @@ class Put:
 
 @dataclass(frozen=True, slots=True)
 class Remove:
-    """A row that is gone afterwards, whether it was there or not."""
+    """A row that is gone afterwards, whether it was there or not.
+
+    Attributes:
+        row_key: Its key.
+        etag: The one state in which it may be removed; empty for any.
+    """
 
     row_key: str
+    etag: str = ""
 
 
 Change = Insert | Replace | Put | Remove
@@ -221,9 +227,10 @@ class EntityStore(Protocol):
             The new ETag of each row, in order; empty for a removed one.
 
         Raises:
-            EntityConflictError: An ``Insert`` found its row, or a ``Replace`` did not find it in
-                the state it names; nothing was changed. A write that took place, and whose answer
-                was lost on the way, does not raise this when it is sent again underneath.
+            EntityConflictError: An ``Insert`` found its row, a ``Replace`` did not find it in the
+                state it names, or a ``Remove`` found it in another; nothing was changed. A write
+                that took place, and whose answer was lost on the way, does not raise this when it
+                is sent again underneath.
         """
         ...
 

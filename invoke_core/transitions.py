@@ -60,26 +60,31 @@ class Transitions:
         for attempt in range(MOST_TRIES):
             if attempt:
                 self._pause(attempt)
-            if loaded is None:
-                loaded = self._journal.load(invocation_id)
-            if loaded is None:
-                raise InvocationNotFoundError
-            now = self._now()
-            before = loaded.record
-            after = advance(before, event, now)
-            if after is before:
-                return loaded
-            lines = change_lines(before, after, now=now, body_bytes=body_bytes)
             try:
-                saved = self._journal.save(loaded, after, [LogEntry(text=lines)] if lines else [])
+                return self._tried(invocation_id, event, loaded, body_bytes)
             except EntityConflictError:
                 loaded = None
-                continue
-            if after.is_final and not before.is_final:
-                log_end(after.invocation)
-                self._wakeups.wake(invocation_id)
-            return saved
         raise EntityConflictError
+
+    def _tried(
+        self, invocation_id: str, event: Event, loaded: Loaded | None, body_bytes: int
+    ) -> Loaded:
+        """Let the event happen to the record as it was read, or as it is read now."""
+        if loaded is None:
+            loaded = self._journal.load(invocation_id)
+        if loaded is None:
+            raise InvocationNotFoundError
+        now = self._now()
+        before = loaded.record
+        after = advance(before, event, now)
+        if after is before:
+            return loaded
+        lines = change_lines(before, after, now=now, body_bytes=body_bytes)
+        saved = self._journal.save(loaded, after, [LogEntry(text=lines)] if lines else [])
+        if after.is_final and not before.is_final:
+            log_end(after.invocation)
+            self._wakeups.wake(invocation_id)
+        return saved
 
 
 def log_end(invocation: Invocation) -> None:

@@ -57,6 +57,7 @@ UPDATE entities SET etag = lower(hex(randomblob(8))), value = :value
 WHERE partition_key = :partition AND row_key = :row AND etag = :etag RETURNING etag
 """
 _STATEMENTS: Final = {Insert: _INSERT, Put: _PUT, Replace: _REPLACE}
+_ETAG: Final = "SELECT etag FROM entities WHERE partition_key = :partition AND row_key = :row"
 _REMOVE: Final = "DELETE FROM entities WHERE partition_key = :partition AND row_key = :row"
 _READ: Final = """
 SELECT row_key, value, etag FROM entities
@@ -259,6 +260,9 @@ def _change(writer: sqlite3.Connection, partition_key: str, change: Change) -> s
     """Apply one change; return the row's ETag, or None where the row is in another state."""
     values = {"partition": partition_key, "row": change.row_key}
     if isinstance(change, Remove):
+        found = writer.execute(_ETAG, values).fetchall() if change.etag else []
+        if any(etag != change.etag for (etag,) in found):
+            return None
         writer.execute(_REMOVE, values)
         return ""
     if isinstance(change, Replace):

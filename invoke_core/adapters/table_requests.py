@@ -248,8 +248,11 @@ def _operation(
         case Replace(etag=etag):
             condition = {"etag": etag, "match_condition": MatchConditions.IfNotModified}
             return "update", row, {"mode": UpdateMode.REPLACE, **condition}
-        case Remove():
+        case Remove(etag=""):
             return "delete", row, {}
+        case Remove(etag=etag):
+            condition = {"etag": etag, "match_condition": MatchConditions.IfNotModified}
+            return "delete", row, condition
         case _:
             return "upsert", row, {"mode": UpdateMode.REPLACE}
 
