@@ -417,7 +417,7 @@ class TwoInstances(RuleBasedStateMachine):
 
     @precondition(lambda self: any(plan.kept for plan in self.plans))
     @rule(number=INSTANCES, result=RESULTS, canceled=st.booleans())
-    def stale_write(self, number: int, result: Result, canceled: bool) -> None:  # noqa: FBT001
+    def stale_write(self, *, number: int, result: Result, canceled: bool) -> None:
         plan = next(plan for plan in self.plans if plan.kept)
         event = Canceled() if canceled else TaskCompleted(result)
         self.happens(plan, event, number, plan.kept.pop(0))
@@ -438,7 +438,7 @@ class TwoInstances(RuleBasedStateMachine):
         self.instances[number] = self.started(number)
 
     @rule(number=INSTANCES, takes_place=st.booleans())
-    def an_answer_will_be_lost(self, number: int, takes_place: bool) -> None:  # noqa: FBT001
+    def an_answer_will_be_lost(self, *, number: int, takes_place: bool) -> None:
         self.stores[number].lose = [takes_place]
 
     def happens(self, plan: Plan, event: Event, number: int, loaded: Loaded | None = None) -> None:
@@ -510,7 +510,7 @@ def test_any_order_of_events_leads_to_one_end_in_sqlite() -> None:
                     stores.pop().close()
 
         InSqlite.open_store = staticmethod(open_store)
-        run_state_machine_as_test(  # type: ignore[no-untyped-call]
+        run_state_machine_as_test(
             InSqlite,
             settings=settings(
                 max_examples=60,
@@ -536,7 +536,7 @@ def test_any_order_of_events_leads_to_one_end_in_tables(azurite_connection: str)
                 stores.pop().close()
 
     InTables.open_store = staticmethod(open_store)
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         InTables,
         settings=settings(
             max_examples=8,

@@ -233,7 +233,7 @@ def test_a_key_that_nobody_freed_is_taken_over_once(
     ("at_write", "done"), [(1, True), (2, False), (2, True), (3, False), (3, True), (4, False)]
 )
 def test_a_claim_whose_process_died_before_its_invocation_is_taken_over(
-    store: EntityStore, target: Target, clock: Clock, at_write: int, done: bool
+    store: EntityStore, target: Target, clock: Clock, *, at_write: int, done: bool
 ) -> None:
     dying = DyingStore(store, at_write=at_write, done=done)
     with pytest.raises(DiedError):

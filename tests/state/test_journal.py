@@ -188,7 +188,7 @@ def test_many_rows_and_entries_are_written_in_order(journal: Journal) -> None:
 @pytest.mark.parametrize("done", [False, True])
 @pytest.mark.parametrize("at_write", [1, 2, 3])
 def test_entries_never_collide_after_a_crash_between_batches(
-    store: EntityStore, at_write: int, done: bool
+    store: EntityStore, *, at_write: int, done: bool
 ) -> None:
     journal = Journal(store, new_id=new_id)
     loaded = journal.add(new_record(), [LogEntry(text="0")])

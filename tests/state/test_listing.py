@@ -325,7 +325,7 @@ def test_forgetting_mends_rows_of_open_invocations_that_nobody_lists(
 
 @pytest.mark.parametrize("done", [False, True])
 def test_a_run_that_dies_is_finished_by_the_next(
-    instance: Instance, store: EntityStore, clock: Clock, done: bool
+    instance: Instance, store: EntityStore, clock: Clock, *, done: bool
 ) -> None:
     for at_write in range(1, 20):
         clock.at = START
