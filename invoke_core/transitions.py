@@ -46,7 +46,8 @@ class Transitions:
         Args:
             invocation_id: Its id.
             event: What happened; what the state machine makes of it is stored before this returns.
-            loaded: As it was last read, where it was.
+            loaded: As it was last read, where it was. An event that changes nothing there is
+                judged once more by a new reading.
             body_bytes: Length of the answer's body, where the event is an answer.
 
         Returns:
@@ -70,6 +71,7 @@ class Transitions:
         self, invocation_id: str, event: Event, loaded: Loaded | None, body_bytes: int
     ) -> Loaded:
         """Let the event happen to the record as it was read, or as it is read now."""
+        is_new = loaded is None
         if loaded is None:
             loaded = self._journal.load(invocation_id)
         if loaded is None:
@@ -78,7 +80,9 @@ class Transitions:
         before = loaded.record
         after = advance(before, event, now)
         if after is before:
-            return loaded
+            if is_new:
+                return loaded
+            return self._tried(invocation_id, event, None, body_bytes)
         lines = change_lines(before, after, now=now, body_bytes=body_bytes)
         saved = self._journal.save(loaded, after, [LogEntry(text=lines)] if lines else [])
         if after.is_final and not before.is_final:

@@ -513,7 +513,7 @@ def test_any_order_of_events_leads_to_one_end_in_sqlite() -> None:
         run_state_machine_as_test(
             InSqlite,
             settings=settings(
-                max_examples=60,
+                max_examples=150,
                 stateful_step_count=25,
                 deadline=None,
                 suppress_health_check=list(HealthCheck),

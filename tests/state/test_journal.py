@@ -114,9 +114,12 @@ def test_who_comes_second_is_refused_whatever_he_writes(journal: Journal) -> Non
         journal.save(stale, replace(stale.record, report_by=None), [LogEntry(text="second")])
     with pytest.raises(EntityConflictError):
         journal.append(stale, head=stale.head, entries=[LogEntry(text="second")])
+    with pytest.raises(EntityConflictError):
+        journal.append(stale, head=stale.head, rows=[("b.1", {})])
 
     assert read(journal, plan_id) == stands
     assert texts(journal, plan_id) == ["first"]
+    assert journal.rows(plan_id, "b", "b/") == []
 
 
 def test_one_may_write_on_with_what_the_last_write_returned(journal: Journal) -> None:
