@@ -46,8 +46,8 @@ class Transitions:
         Args:
             invocation_id: Its id.
             event: What happened; what the state machine makes of it is stored before this returns.
-            loaded: As it was last read, where it was. An event that changes nothing there is
-                judged once more by a new reading.
+            loaded: As it was last read, where it was. An event that changes nothing there,
+                though it has not ended, is judged once more by a new reading.
             body_bytes: Length of the answer's body, where the event is an answer.
 
         Returns:
@@ -80,7 +80,7 @@ class Transitions:
         before = loaded.record
         after = advance(before, event, now)
         if after is before:
-            if is_new:
+            if is_new or before.is_final:
                 return loaded
             return self._tried(invocation_id, event, None, body_bytes)
         lines = change_lines(before, after, now=now, body_bytes=body_bytes)

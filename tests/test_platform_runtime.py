@@ -65,8 +65,21 @@ class _Call:
     headers: dict[str, str] = field(default_factory=dict)
 
 
+_EVENTS = "azdo/default/{projectId}/_apis/distributedtask/hubs/{hubName}/plans/{planId}/events"
 _FUNCTIONS = [
     _Expected(function="criteria_evaluate", route="api/criteria/evaluate", methods=("POST",)),
+    _Expected(
+        function="events",
+        route=_EVENTS,
+        methods=("POST",),
+        auth_level="ANONYMOUS",
+    ),
+    _Expected(
+        function="pipelines",
+        route="azdo/{*path}",
+        methods=("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"),
+        auth_level="ANONYMOUS",
+    ),
     _Expected(function="health", route="api/health", methods=("GET",), auth_level="ANONYMOUS"),
     _Expected(
         function="invocations_cancel", route="api/invocations/{id}/cancel", methods=("POST",)
@@ -103,6 +116,29 @@ _CALLS = [
         body='{"inputs": {"method": "FETCH"}}',
         status=400,
         shows="/inputs/method",
+    ),
+    _Call(
+        function="events",
+        method="POST",
+        target="/AzDo/default/p/_apis/distributedtask/hubs/Build/plans/q/events",
+        headers=_JSON,
+        body="{}",
+        status=401,
+        shows="Basic realm=",
+    ),
+    _Call(
+        function="pipelines",
+        method="OPTIONS",
+        target="/azdo/default//_apis/distributedtask?api-version=7.1",
+        status=200,
+        shows="557624af-b29e-4c20-8ab0-0399d2204f3f",
+    ),
+    _Call(
+        function="pipelines",
+        method="POST",
+        target="/azdo/default//p/_apis/distributedtask/hubs/build/plans/q/events",
+        status=401,
+        shows="Basic realm=",
     ),
     _Call(
         function="invocations_list",

@@ -161,9 +161,7 @@ def test_a_plan_is_found_however_its_path_is_written(plan: Plan) -> None:
     ]
 
     for each in written:
-        answered = call(
-            plan.handlers, "GET", each, headers={"authorization": basic(plan.token)}
-        )
+        answered = call(plan.handlers, "GET", each, headers={"authorization": basic(plan.token)})
         assert answered.status == 200, each
         assert answered.json["planId"] == plan.correlation.plan_id
 
@@ -239,9 +237,7 @@ def test_what_a_plan_does_not_have_is_not_found(method: str, tail: str, plan: Pl
         ("GET", ROOT + "p/_apis/distributedtask%2Fhubs/build/plans/x"),
     ],
 )
-def test_an_unknown_address_is_an_error_in_both_shapes(
-    method: str, path: str, plan: Plan
-) -> None:
+def test_an_unknown_address_is_an_error_in_both_shapes(method: str, path: str, plan: Plan) -> None:
     answered = call(plan.handlers, method, path)
 
     assert answered.status == 404
@@ -311,7 +307,11 @@ def test_the_connection_data_are_the_same_for_ever(plan: Plan) -> None:
     query = "?connectOptions=1&lastChangeId=-1&lastChangeId64=-1"
     answers: list[Any] = [
         call(plan.handlers, "GET", ROOT + path).json
-        for path in ("_apis/connectionData", "_apis/ConnectionData" + query, "/p/_apis/connectiondata")
+        for path in (
+            "_apis/connectionData",
+            "_apis/ConnectionData" + query,
+            "/p/_apis/connectiondata",
+        )
     ]
 
     data = answers[0]

@@ -102,9 +102,7 @@ def test_a_completion_after_a_failed_request_is_refused(store: EntityStore) -> N
     # As while the request is under way, when the external service may already call.
     running = replace(record, report_by=record.invocation.deadline)
     plan.journal.save(loaded, running, [])
-    plan.transitions.apply(
-        plan.correlation.plan_id, Exchanged(result=Result.FAILED, reason=reason)
-    )
+    plan.transitions.apply(plan.correlation.plan_id, Exchanged(result=Result.FAILED, reason=reason))
 
     answered = plan.event(result="failed")
 
@@ -171,7 +169,7 @@ def test_ids_and_member_names_are_taken_in_any_case(plan: Plan) -> None:
 def test_an_event_of_another_task_is_refused_and_the_right_ids_named(
     members: dict[str, object], plan: Plan
 ) -> None:
-    answered = plan.event(**members)
+    answered = plan.event(**members)  # type: ignore[arg-type]  # the name may be wrong on purpose
 
     assert answered.status == 400
     assert plan.correlation.job_id in answered.json["message"]
@@ -199,7 +197,7 @@ def test_an_event_of_another_task_is_refused_and_the_right_ids_named(
     ],
 )
 def test_an_unknown_name_or_result_is_refused(members: dict[str, object], plan: Plan) -> None:
-    answered = plan.event(**members)
+    answered = plan.event(**members)  # type: ignore[arg-type]  # the name may be wrong on purpose
 
     assert answered.status == 400
     assert answered.json["code"] == "invalidInput"

@@ -170,7 +170,9 @@ def test_a_plan_has_a_limit_of_logs(plan: Plan) -> None:
 
 def test_feed_lines_arrive_in_order_whichever_record_they_name(plan: Plan) -> None:
     ids = plan.correlation
-    for number, record in enumerate([ids.job_id, ids.task_instance_id.upper(), "0" * 8 + "-0000" * 3 + "-" + "0" * 12]):
+    for number, record in enumerate(
+        [ids.job_id, ids.task_instance_id.upper(), "0" * 8 + "-0000" * 3 + "-" + "0" * 12]
+    ):
         answered = plan.call(
             "POST",
             f"{plan.records_path}/{record}/feed",

@@ -315,13 +315,17 @@ def test_any_timeline_is_this_one_whatever_is_asked_of_it(plan: Plan) -> None:
     refused = plan.call("POST", "/timelines", {})
 
     assert records.json["count"] == 3
-    assert timeline.json == made.json == {
-        "id": OTHER,
-        "changeId": 1,
-        "location": None,
-        "lastChangedBy": "00000000-0000-0000-0000-000000000000",
-        "lastChangedOn": "2026-11-24T12:00:00.000Z",
-    }
+    assert (
+        timeline.json
+        == made.json
+        == {
+            "id": OTHER,
+            "changeId": 1,
+            "location": None,
+            "lastChangedBy": "00000000-0000-0000-0000-000000000000",
+            "lastChangedOn": "2026-11-24T12:00:00.000Z",
+        }
+    )
     assert whole.json == {**timeline.json, "records": records.json["value"]}
     assert refused.status == 400
 
