@@ -22,9 +22,11 @@ from invoke_core.errors import (
     ResourceNotFoundError,
     TokenRejectedError,
 )
+from invoke_core.headers import credential_texts
 from invoke_core.journal import LOG_ROWS, RECORD_ROWS, LogEntry
 from invoke_core.lifecycle import Ending, Seen, TaskCompleted, end_of, takes_callbacks
 from invoke_core.log import event_line
+from invoke_core.model import NoAuth
 from invoke_core.patches import read_patches
 from invoke_core.sending import credential_masker
 from invoke_core.steps import pointer
@@ -39,7 +41,6 @@ from invoke_core.timeline import (
 )
 from invoke_core.transitions import MOST_TRIES
 from invoke_core.uploads import UploadMask, lines_of, read_page
-from invoke_core.variables import Masker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -331,11 +332,9 @@ class PlanService:
     def _mask(self, plan: OpenPlan) -> UploadMask:
         record = plan.loaded.record
         known = self.connections.find(record.invocation.connection)
-        credential = (
-            credential_masker(known.connection.auth) if known and known.connection else Masker(())
-        )
+        auth = known.connection.auth if known and known.connection else NoAuth()
         secrets = self.seal.unseal(record.sealed, token=plan.token)
-        return UploadMask(credential, (plan.token, *secrets))
+        return UploadMask(credential_masker(auth), (*credential_texts(auth), plan.token, *secrets))
 
     def _append(self, plan: OpenPlan, addition_to: Callable[[Loaded], _Addition]) -> Any:  # noqa: ANN401  # what the addition answers; its maker knows
         """Add to a plan what a function says, asked anew whenever somebody else was first."""

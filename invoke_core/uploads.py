@@ -33,8 +33,8 @@ class UploadMask:
         """Prepare.
 
         Args:
-            masker: Knows the connection's credential.
-            secrets: The token and the step's secrets.
+            masker: What is made already; it may know some of the secrets.
+            secrets: The token, the texts of the connection's credential, the step's secrets.
         """
         self._masker = masker.also(form for secret in secrets for form in _upload_forms(secret))
 

@@ -1,0 +1,150 @@
+"""What an external service uploads holds none of the secrets it was given, in any form."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING
+from urllib.parse import quote, quote_plus
+
+import pytest
+
+from tests.pipelines.conftest import PASSWORD, VARIABLE, make_plan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from invoke_core.ports import EntityStore
+    from tests.pipelines.conftest import Plan
+
+OTHER = "0d3c1f5e-7d43-4c8e-8a2b-6f1f0f9d2c11"
+
+FORMS: dict[str, Callable[[str], str]] = {
+    "plain": str,
+    "URL-encoded": lambda text: quote(text, safe=""),
+    "form-encoded": quote_plus,
+    "JSON": json.dumps,
+    "Base64": lambda text: base64.b64encode(text.encode()).decode(),
+    "Basic": lambda text: base64.b64encode(f":{text}".encode()).decode(),
+    "Base64 for URLs": lambda text: base64.urlsafe_b64encode(f"a{text}".encode()).decode(),
+    "with NULs": "\0".join,
+    "with ANSI": lambda text: f"{text[:3]}\x1b[31m{text[3:]}\x1b[0m",
+    "with an ANSI title": lambda text: f"{text[:5]}\x1b]0;title\x07{text[5:]}",
+    "with line ends of Unix": lambda text: text.replace("\r\n", "\n"),
+}
+
+
+def secrets_of(plan: Plan) -> dict[str, str]:
+    return {"token": plan.token, "credential": PASSWORD, "variable": VARIABLE}
+
+
+def upload_everywhere(plan: Plan, text: str) -> None:
+    log_id = plan.new_log(f"logs\\{text}")
+    issue = {"type": "error", "category": text, "message": text, "data": {text: text}}
+    task = {"name": text, "version": text, "inputs": {text: text}}
+    record = {
+        "id": OTHER,
+        "issues": [issue],
+        "task": task,
+        "variables": {text: {"value": text}, "plain": {"value": f"<{text}>"}},
+        "agentSpecification": {text: [text, {"deep": text}]},
+    }
+    names = "type name currentOperation resultCode workerName refName identifier".split()  # noqa: SIM905  # shorter
+    statuses = [
+        plan.call("POST", f"/logs/{log_id}", f"first\r\n{text}\r\nlast".encode()).status,
+        plan.call("POST", plan.feed_path, {"value": ["first", f"<{text}>"]}).status,
+        plan.patch({**record, **dict.fromkeys(names, text)}).status,
+    ]
+    assert statuses == [200, 204, 200]
+
+
+def stored_texts(plan: Plan) -> str:
+    """Return what the store holds, JSON undone, with and without control characters."""
+    raw = plan.raw()
+    undone = raw.encode().decode("unicode_escape", "replace") if "\\u" in raw else raw
+    texts = "\n".join([raw, undone, raw.replace("\\n", "\n").replace("\\r", "\r")])
+    return texts + texts.replace("\0", "")
+
+
+@pytest.mark.parametrize("form", list(FORMS))
+@pytest.mark.parametrize("secret", ["token", "credential", "variable"])
+def test_a_secret_that_comes_back_is_not_stored(secret: str, form: str, plan: Plan) -> None:
+    text = FORMS[form](secrets_of(plan)[secret])
+
+    upload_everywhere(plan, text)
+
+    stored = stored_texts(plan)
+    for known in (text, secrets_of(plan)[secret], json.dumps(text)[1:-1]):
+        assert known not in stored
+    shown = json.dumps([*plan.records().values()]) + plan.call("GET", "/logs/1").body.decode()
+    assert "***" in shown
+    assert plan.log_text().count("***") >= 2
+
+
+def test_a_credential_written_in_latin_1_is_not_stored(plan: Plan) -> None:
+    log_id = plan.new_log()
+
+    plan.call("POST", f"/logs/{log_id}", f"<{PASSWORD}>".encode("latin-1"))
+
+    assert plan.call("GET", f"/logs/{log_id}").json["value"] == ["<***>"]
+
+
+def test_a_secret_of_several_lines_is_masked_line_by_line(plan: Plan) -> None:
+    for line in VARIABLE.split("\r\n"):
+        plan.call("POST", plan.feed_path, {"value": [f"<{line}>"]})
+
+    assert plan.log_text().endswith("<***>\n<***>")
+
+
+def test_a_secret_split_over_the_lines_of_one_feed_is_masked(plan: Plan) -> None:
+    plan.call("POST", plan.feed_path, {"value": VARIABLE.split("\r\n")})
+
+    assert plan.log_text() == "Starting: Deploy\n***"
+
+
+def test_secret_query_parameters_are_masked_wherever_they_stand(plan: Plan) -> None:
+    plan.call("POST", plan.feed_path, {"value": ["GET https://x.example.com/?sig=abcdef&a=1"]})
+
+    assert plan.log_text().endswith("?sig=***&a=1")
+
+
+def test_ids_and_enums_stay_even_where_a_secret_is_equal_to_one(store: EntityStore) -> None:
+    plan = make_plan(store, secret_variables=[OTHER, "succeeded", "inProgress"])
+
+    answered = plan.patch(
+        {"id": OTHER, "parentId": OTHER, "state": 1, "result": 0, "name": f"of {OTHER}"}
+    )
+
+    (record,) = answered.json["value"]
+    assert (record["id"], record["parentId"], record["name"]) == (OTHER, OTHER, "of ***")
+    assert (record["state"], record["result"]) == ("inProgress", "succeeded")
+
+
+def test_colours_stay_where_they_hide_nothing(plan: Plan) -> None:
+    plan.call("POST", plan.feed_path, {"value": ["\x1b[31mred\x1b[0m"]})
+
+    assert plan.log_text().endswith("\x1b[31mred\x1b[0m")
+
+
+def test_no_answer_and_no_error_shows_the_token(plan: Plan) -> None:
+    token = plan.token
+    answers = [
+        plan.event(name=token),
+        plan.event(result=token),
+        plan.event(jobId=token),
+        plan.patch({"id": token}),
+        plan.patch({"id": OTHER, "state": token}),
+        plan.call("POST", "/logs", {"path": token}),
+        plan.call("POST", "/events", token.encode()),
+        plan.call("POST", plan.feed_path, {"value": {"a": token}}),
+    ]
+
+    assert all(token.encode() not in answer.body for answer in answers)
+
+
+def test_a_service_without_secrets_loses_nothing(store: EntityStore) -> None:
+    plan = make_plan(store, secret_variables=())
+
+    plan.call("POST", plan.feed_path, {"value": ["as it is", ""]})
+
+    assert plan.log_text() == "Starting: Deploy\nas it is\n"
