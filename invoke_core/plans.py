@@ -24,7 +24,14 @@ from invoke_core.errors import (
 )
 from invoke_core.headers import credential_texts
 from invoke_core.journal import LOG_ROWS, RECORD_ROWS, LogEntry
-from invoke_core.lifecycle import Ending, Seen, TaskCompleted, end_of, takes_callbacks
+from invoke_core.lifecycle import (
+    Ending,
+    Seen,
+    TaskCompleted,
+    advance,
+    end_of,
+    takes_callbacks,
+)
 from invoke_core.log import event_line
 from invoke_core.model import NoAuth
 from invoke_core.patches import read_patches
@@ -321,11 +328,13 @@ class PlanService:
 
     def _seen(self, loaded: Loaded) -> Loaded:
         """Let a deadline that has passed end the plan, and see that it is open still."""
-        try:
-            loaded = self.transitions.apply(loaded.plan_id, Seen(), loaded=loaded)
-        except InvocationNotFoundError:
-            raise TokenRejectedError from None
-        if not takes_callbacks(loaded.record, self.now()):
+        now = self.now()
+        if advance(loaded.record, Seen(), now) is not loaded.record:
+            try:
+                loaded = self.transitions.apply(loaded.plan_id, Seen(), loaded=loaded)
+            except InvocationNotFoundError:
+                raise TokenRejectedError from None
+        if not takes_callbacks(loaded.record, now):
             raise TokenRejectedError
         return loaded
 
