@@ -39,22 +39,22 @@ from invoke_core.sending import credential_masker
 from invoke_core.steps import pointer
 from invoke_core.task_events import read_event
 from invoke_core.timeline import (
+    judge_records,
+    judge_variables,
     merged,
+    plan_form,
     shown_records,
-    size_bytes,
     stamped,
     timeline_form,
-    variables_in,
 )
 from invoke_core.transitions import MOST_TRIES
 from invoke_core.uploads import UploadMask, lines_of, read_page
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from invoke_core.documents import JsonValue
     from invoke_core.journal import Head, Journal, Loaded
-    from invoke_core.lifecycle import Record
     from invoke_core.model import ConnectionBook
     from invoke_core.patches import RecordPatch
     from invoke_core.ports import Clock, Pause, Seal
@@ -62,21 +62,12 @@ if TYPE_CHECKING:
 
     Form = dict[str, JsonValue]
 
-MOST_RECORDS: Final = 1_000
-"""Records an external service may create beside the Job and the Task record."""
-
-LONGEST_RECORD_BYTES: Final = 256 * 1024
-MOST_VARIABLES: Final = 100
-LONGEST_VARIABLE_BYTES: Final = 32 * 1024
 LONGEST_PAGE_BYTES: Final = 8 * 1024 * 1024
 MOST_LOG_BYTES: Final = 64 * 1024 * 1024
 MOST_ENTRIES: Final = 100_000
 """Log pages and calls that bring feed lines; a limit of logs too."""
 
 _LONGEST_PATH: Final = 1_024
-_PLAN_VERSION: Final = 13
-"""Above 12, at which a client of the Gates hub sends the ordinary pair of ids."""
-
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 _DROPPED: Final = (
     "Warning: a page of this log arrived empty. It was sent in chunks, and Azure Functions drops "
@@ -185,7 +176,7 @@ class PlanService:
         """
         patches = read_patches(document)
         for patch in patches:
-            _judge_variables(variables_in(patch.members))
+            judge_variables(patch)
         mask = self._mask(plan).also(secret for patch in patches for secret in patch.secrets())
         masked = [patch.masked(mask) for patch in patches]
         answer: list[Form] = self._append(plan, lambda loaded: self._patched(loaded, masked))
@@ -285,25 +276,7 @@ class PlanService:
 
     def plan(self, plan: OpenPlan) -> Form:
         """Return the plan itself."""
-        invocation = plan.loaded.record.invocation
-        ids = invocation.correlation
-        return {
-            "planId": ids.plan_id,
-            "scopeIdentifier": ids.project_id,
-            "planType": ids.hub_name,
-            "version": _PLAN_VERSION,
-            "planGroup": None,
-            "artifactUri": None,
-            "artifactLocation": None,
-            "definition": None,
-            "owner": None,
-            "state": "completed" if plan.loaded.record.is_final else "inProgress",
-            "timeline": {
-                "id": ids.timeline_id,
-                "changeId": plan.loaded.head.changes,
-                "location": None,
-            },
-        }
+        return plan_form(plan.loaded.record, changes=plan.loaded.head.changes)
 
     def timeline(self, plan: OpenPlan, timeline_id: str, *, with_records: bool) -> Form:
         """Return the timeline, by whichever GUID it was asked for."""
@@ -387,12 +360,8 @@ class PlanService:
             if record != before:
                 after[patch.id] = stamped(record, change_id=change_id, now=now)
         records = {**stored, **after}
-        head = replace(loaded.head, changes=change_id, variables=_judge(records, loaded.record))
-        for record in after.values():
-            if size_bytes(record) > LONGEST_RECORD_BYTES:
-                raise PlanLimitError(
-                    f"A record has at most {LONGEST_RECORD_BYTES} bytes (256 KiB) of JSON."
-                )
+        variables = judge_records(loaded.record, records, changed=after.values())
+        head = replace(loaded.head, changes=change_id, variables=variables)
         shown = shown_records(loaded.record, records)
         return _Addition(
             head=head if after else None,
@@ -446,25 +415,6 @@ def _entry(loaded: Loaded, entry: LogEntry) -> _Addition:
 def _is_full(head: Head, entry: LogEntry) -> bool:
     size = head.entry_bytes + len(entry.text.encode())
     return size > MOST_LOG_BYTES or head.entries >= MOST_ENTRIES
-
-
-def _judge(records: Mapping[str, Form], record: Record) -> int:
-    """Return how many variables the records hold, if the plan may have all this."""
-    ids = record.invocation.correlation
-    if len(records.keys() - {ids.job_id, ids.task_instance_id}) > MOST_RECORDS:
-        raise PlanLimitError(f"A plan has at most {MOST_RECORDS} records.")
-    variables = sum(len(variables_in(each)) for each in records.values())
-    if variables > MOST_VARIABLES:
-        raise PlanLimitError(f"A plan has at most {MOST_VARIABLES} variables.")
-    return variables
-
-
-def _judge_variables(variables: Mapping[str, str]) -> None:
-    if any(
-        len(value.encode("utf-8", "replace")) > LONGEST_VARIABLE_BYTES
-        for value in variables.values()
-    ):
-        raise PlanLimitError(f"A variable has at most {LONGEST_VARIABLE_BYTES} bytes (32 KiB).")
 
 
 def _log_number(loaded: Loaded, log_id: str) -> int:

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Final
 from invoke_core.callback_values import NO_GUID
 from invoke_core.documents import JsonNumber, dump_json
 from invoke_core.encoding import optional_time_form, time_form
+from invoke_core.errors import PlanLimitError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
     from invoke_core.documents import JsonValue
@@ -26,6 +27,18 @@ if TYPE_CHECKING:
     from invoke_core.patches import RecordPatch
 
     Form = dict[str, JsonValue]
+
+MOST_RECORDS: Final = 1_000
+"""Records an external service may create beside the Job and the Task record."""
+
+LONGEST_RECORD_BYTES: Final = 256 * 1024
+"""Of one record as JSON, without the values of its variables, which have a limit of their own."""
+
+MOST_VARIABLES: Final = 100
+LONGEST_VARIABLE_BYTES: Final = 32 * 1024
+
+_PLAN_VERSION: Final = 13
+"""Above 12, at which a client of the Gates hub sends the ordinary pair of ids."""
 
 _MEMBERS: Final = (
     "id",
@@ -89,23 +102,35 @@ def merged(stored: Form | None, patch: RecordPatch) -> Form:
     return record
 
 
-def variables_in(record: Form | None) -> dict[str, str]:
-    """Return the variables of a stored record; those that are secret have no value."""
-    variables = (record or {}).get("variables")
-    return {
-        name: value if isinstance(value := variable.get("value"), str) else ""
-        for name, variable in (variables.items() if isinstance(variables, dict) else ())
-        if isinstance(variable, dict)
-    }
+def judge_variables(patch: RecordPatch) -> None:
+    """Raise ``PlanLimitError`` where a variable is longer than a plan takes."""
+    for value in _variables_in(patch.members).values():
+        if len(value.encode("utf-8", "replace")) > LONGEST_VARIABLE_BYTES:
+            raise PlanLimitError(f"A variable has at most {LONGEST_VARIABLE_BYTES} bytes (32 KiB).")
 
 
-def size_bytes(record: Form) -> int:
-    """Return the length of a record as JSON, the values of its variables not counted.
+def judge_records(record: Record, records: Mapping[str, Form], *, changed: Iterable[Form]) -> int:
+    """Return how many variables a plan has, if it may have these records.
 
-    Those have limits of their own.
+    Args:
+        record: The invocation.
+        records: All stored records by id, as they are to be.
+        changed: Those of them that are new or changed.
+
+    Raises:
+        PlanLimitError: They are too many, too long, or have too many variables.
     """
-    counted = {**record, "variables": list(variables_in(record))}
-    return len(dump_json(counted).encode())
+    ids = record.invocation.correlation
+    if len(records.keys() - {ids.job_id, ids.task_instance_id}) > MOST_RECORDS:
+        raise PlanLimitError(f"A plan has at most {MOST_RECORDS} records.")
+    if any(_size_bytes(form) > LONGEST_RECORD_BYTES for form in changed):
+        raise PlanLimitError(
+            f"A record has at most {LONGEST_RECORD_BYTES} bytes (256 KiB) of JSON."
+        )
+    variables = sum(len(_variables_in(form)) for form in records.values())
+    if variables > MOST_VARIABLES:
+        raise PlanLimitError(f"A plan has at most {MOST_VARIABLES} variables.")
+    return variables
 
 
 def shown_records(record: Record, stored: Mapping[str, Form]) -> dict[str, Form]:
@@ -123,6 +148,29 @@ def shown_records(record: Record, stored: Mapping[str, Form]) -> dict[str, Form]
     return {
         key: _shown({**own.get(key, {}), **stored.get(key, {}), **(end if key in own else {})})
         for key in {**own, **stored}
+    }
+
+
+def plan_form(record: Record, *, changes: int) -> Form:
+    """Return a plan as it is shown.
+
+    Args:
+        record: The invocation.
+        changes: Changes of its timeline so far.
+    """
+    ids = record.invocation.correlation
+    return {
+        "planId": ids.plan_id,
+        "scopeIdentifier": ids.project_id,
+        "planType": ids.hub_name,
+        "version": _PLAN_VERSION,
+        "planGroup": None,
+        "artifactUri": None,
+        "artifactLocation": None,
+        "definition": None,
+        "owner": None,
+        "state": "completed" if record.is_final else "inProgress",
+        "timeline": {"id": ids.timeline_id, "changeId": changes, "location": None},
     }
 
 
@@ -207,3 +255,18 @@ def _merged_variables(before: Form, given: JsonValue) -> Form:
             variable["value"] = None
         variables[name] = {key: part for key, part in variable.items() if part is not False}
     return variables
+
+
+def _variables_in(record: Form) -> dict[str, str]:
+    """Return the variables of a record; those that are secret have no value."""
+    variables = record.get("variables")
+    return {
+        name: value if isinstance(value := variable.get("value"), str) else ""
+        for name, variable in (variables.items() if isinstance(variables, dict) else ())
+        if isinstance(variable, dict)
+    }
+
+
+def _size_bytes(record: Form) -> int:
+    counted = {**record, "variables": list(_variables_in(record))}
+    return len(dump_json(counted).encode())

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from invoke_core.documents import JsonNumber, dump_json, parse_input
+from invoke_core.documents import dump_json, parse_input
+from invoke_core.errors import PlanLimitError
 from invoke_core.patches import ISSUE_TYPES, STATES, read_patches
 from invoke_core.task_events import RESULTS
-from invoke_core.timeline import merged, shown_records, size_bytes, variables_in
+from invoke_core.timeline import judge_records, merged, shown_records
 from tests.core.records import waiting_record
 
 if TYPE_CHECKING:
@@ -152,13 +154,19 @@ def test_a_secret_variable_stays_secret_until_it_is_said_not_to_be() -> None:
     public = applied(again, record(value="z", isSecret=False))
 
     assert secret == again
-    assert variables_in(again[OTHER]) == {"a": ""}
+    assert again[OTHER]["variables"] == {"a": {"value": None, "isSecret": True}}
     assert public[OTHER]["variables"] == {"a": {"value": "z"}}
 
 
 def test_the_size_of_a_record_leaves_the_values_of_its_variables_out() -> None:
-    small: Form = {"id": OTHER, "variables": {"a": {"value": "1"}}}
-    large: Form = {"id": OTHER, "variables": {"a": {"value": "1" * 10_000}}}
+    variables = {str(number): {"value": "v" * 32 * 1024} for number in range(100)}
+    stored = applied({}, {"id": OTHER, "variables": variables})
 
-    assert size_bytes(small) == size_bytes(large) < 100
-    assert size_bytes({"id": OTHER, "order": JsonNumber("5")}) > 40
+    assert judge_records(RECORD, stored, changed=stored.values()) == 100
+
+
+def test_a_record_is_at_most_256_kib() -> None:
+    stored = applied({}, {"id": OTHER, "name": "n" * 256 * 1024})
+
+    with pytest.raises(PlanLimitError, match="256 KiB"):
+        judge_records(RECORD, stored, changed=stored.values())

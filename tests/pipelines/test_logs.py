@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
 def fill(plan: Plan, *, entries: int = 0, entry_bytes: int = 0, logs: int = 0) -> None:
     """Let the plan count as much as that, without writing it all."""
-    from dataclasses import replace  # noqa: PLC0415
-
     loaded = plan.journal.load(plan.correlation.plan_id)
     assert loaded is not None
     head = loaded.head
