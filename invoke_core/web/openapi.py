@@ -11,6 +11,7 @@ from invoke_core import __version__
 from invoke_core.model import State
 from invoke_core.problems import MEDIA_TYPE
 from invoke_core.service import LONGEST_WAIT_S
+from invoke_core.web.openapi_pipelines import SECURITY, pipeline_paths
 from invoke_core.web.openapi_schemas import (
     OBJECT,
     TEXT,
@@ -60,11 +61,13 @@ def openapi_document(base_url: str) -> dict[str, JsonValue]:
             "/api/criteria/evaluate": {"post": _evaluate_operation()},
             "/api/health": {"get": _health_operation()},
             "/api/openapi.json": {"get": _openapi_operation()},
+            **pipeline_paths(),
         },
         "components": {
             "securitySchemes": {
                 "functionKey": {"type": "apiKey", "in": "header", "name": "x-functions-key"},
                 "functionCode": {"type": "apiKey", "in": "query", "name": "code"},
+                **SECURITY,
             },
             "schemas": schemas(),
             "responses": {"Problem": _problem_response("The request was refused.")},

@@ -53,6 +53,7 @@ def schemas() -> dict[str, JsonValue]:
         "Evaluation": _evaluation(),
         "Explanation": _explanation(),
         "Problem": _problem(),
+        "DevOpsError": _devops_error(),
     }
 
 
@@ -271,6 +272,24 @@ def _explanation() -> dict[str, JsonValue]:
             "arguments": {"type": "array", "items": ref("Explanation")},
         }
     )
+
+
+def _devops_error() -> dict[str, JsonValue]:
+    return {
+        "type": "object",
+        "description": "What client libraries of Azure DevOps read, with a problem's members.",
+        "properties": {
+            "$id": TEXT,
+            "innerException": {"type": "null"},
+            "message": TEXT,
+            "typeName": TEXT,
+            "typeKey": TEXT,
+            "errorCode": {"type": "integer"},
+            "eventId": {"type": "integer"},
+        },
+        "required": ["message", "typeKey"],
+        "additionalProperties": True,
+    }
 
 
 def _problem() -> dict[str, JsonValue]:
