@@ -377,3 +377,28 @@ def test_neither_the_key_nor_what_was_asked_is_readable_in_the_store(
         text = f"{partition} {entity.row_key}".encode() + entity.value
         assert KEY.encode() not in text
         assert b"particular" not in text
+
+
+def test_a_key_whose_invocation_is_being_forgotten_gets_a_new_one(
+    store: EntityStore, service: InvokeService, target: Target, clock: Clock
+) -> None:
+    """The claim is read, then all is removed, then the invocation is looked for."""
+    first = service.run(call(KEY))
+    clock.go_on(days=33)
+
+    class Forgotten(Around):
+        def __init__(self) -> None:
+            super().__init__(store)
+            self.read = self.forget_then_read
+
+        def forget_then_read(self, partition_key: str, **limits: Any) -> Any:  # noqa: ANN401
+            if partition_key == first.invocation.id:
+                service.listing.forget(until=clock.at + timedelta(minutes=1))
+            return self.inner.read(partition_key, **limits)
+
+    second = make_service(Forgotten(), url=target.url, now=clock).run(call(KEY))
+
+    # Under the old id it could be caught by what is left of the removal.
+    assert second.invocation.id != first.invocation.id
+    assert service.run(call(KEY)).invocation == second.invocation
+    assert len(target.received) == 2
