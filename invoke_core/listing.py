@@ -108,11 +108,11 @@ class Listing:
             after = (rows[-1].partition_key, rows[-1].row_key)
 
     def _forget_one(self, row: Summary, horizon: datetime) -> bool:
-        loaded = self.journal.load(str(row.form["id"]))
-        if loaded is None:
+        try:
+            record = self.transitions.apply(str(row.form["id"]), Seen()).record
+        except InvocationNotFoundError:
             self.journal.forget(row, "")
             return True
-        record = self.transitions.apply(loaded.plan_id, Seen(), loaded=loaded).record
         finished_at = record.invocation.finished_at
         if finished_at is None or finished_at >= horizon:
             return False
