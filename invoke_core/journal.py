@@ -180,7 +180,9 @@ class Journal:
             StoreUnavailableError: It may or may not be stored.
         """
         plan_id = record.invocation.id
-        summary = _summary_row(record.invocation)
+        # A row never tells more than is stored: that it ended, it tells after its record does.
+        begun = replace(record.invocation, state=State.IN_PROGRESS, result=None, finished_at=None)
+        summary = _summary_row(begun)
         self._store.write(_partition("list", record.invocation), [summary])
         if not record.is_final:
             self._store.write(_partition("open", record.invocation), [summary])
@@ -293,7 +295,7 @@ class Journal:
                 return
 
     def variables(self, plan_id: str) -> dict[str, str]:
-        """Return the variables an external service set, those of later records last.
+        """Return the variables an external service set on any record.
 
         Secret ones are not among them: their values are not kept.
         """

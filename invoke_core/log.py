@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from invoke_core.encoding import time_form
-from invoke_core.lifecycle import Ending, end_of
+from invoke_core.lifecycle import Ending
 from invoke_core.model import State
 
 if TYPE_CHECKING:
@@ -108,10 +108,10 @@ def _answer_lines(response: ResponseView, body_bytes: int) -> list[str]:
 def _end_lines(record: Record) -> list[str]:
     invocation = record.invocation
     lines = []
+    if record.ended_by is Ending.EVENT:
+        lines.append("TaskCompleted")
     if invocation.reason is not None:
         lines.append(f"{invocation.reason.code}: {invocation.reason.message}")
-    if record.ended_by is not Ending.EXCHANGE:
-        lines.append(end_of(record))
     ended_at = time_form(invocation.finished_at or invocation.created_at)
     return [*lines, f"{ended_at} Finished: {invocation.result}"]
 

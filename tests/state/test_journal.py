@@ -265,8 +265,17 @@ def test_an_invocation_that_is_added_ended_was_never_open(
     journal.add(record, [])
 
     assert index(store, "open") == []
-    (summary,) = journal.page(open_only=False, after=None, most=10)
-    assert not summary.is_open
+
+
+def test_an_index_row_says_ended_only_once_the_record_certainly_does(journal: Journal) -> None:
+    record = ended(new_record(mode=CompletionEvent.API_RESPONSE), at=SOON)
+
+    journal.add(record, [])
+    (before,) = journal.page(open_only=False, after=None, most=10)
+    journal.close_index(record)
+    (after,) = journal.page(open_only=False, after=None, most=10)
+
+    assert (before.is_open, after.is_open) == (True, False)
 
 
 def test_pages_go_from_the_newest_to_the_oldest_across_days(journal: Journal) -> None:
@@ -398,7 +407,8 @@ def test_a_reading_of_a_partition_that_is_just_being_removed_finds_nothing(
 def test_a_plan_with_a_result_of_each_kind_is_listed_so(journal: Journal) -> None:
     for n, result in enumerate(Result):
         record = new_record(created_at=START + timedelta(seconds=n))
-        journal.add(ended(record, at=SOON, result=result), [])
+        added = journal.add(ended(record, at=SOON, result=result), [])
+        journal.close_index(added.record)
 
     found = [row.form["result"] for row in journal.page(open_only=False, after=None, most=10)]
 
