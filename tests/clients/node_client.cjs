@@ -52,6 +52,8 @@ async function main(what, handler, task) {
     return done;
   }
 
+  // A client with an area asks where that is, and has to be told: here.
+  done.agentUrl = (await connection.getTaskAgentApi()).baseUrl;
   done.started = await event("TaskStarted");
   const lines = { count: 1, value: ["fed by Node"], stepId: task.task_id };
   await api.appendTimelineRecordFeed(lines, ...plan, task.timeline_id, task.job_id);

@@ -55,7 +55,9 @@ def run(task: dict[str, str], version: str) -> dict[str, Any]:
         return client.update_records(records, *plan, timeline)
 
     connection.authenticate()
-    done: dict[str, Any] = {"started": event("TaskStarted")}
+    # A client with an area asks where that is, and has to be told: here.
+    agent = connection.clients_v7_1.get_task_agent_client()
+    done: dict[str, Any] = {"agent_url": agent.config.base_url, "started": event("TaskStarted")}
     lines = {"value": ["fed by Python"], "count": 1}
     feed = send("POST", FEED, lines, timelineId=timeline, recordId=task["job_id"])
     done["fed"] = feed.status_code

@@ -47,6 +47,7 @@ def test_the_node_client_runs_a_task_to_its_end(service: Service, handler: str) 
     done = run("run", task, handler=handler)
 
     check_guid(done["connected"]["instanceId"])
+    assert done["agentUrl"] == task.plan_url
     assert (done["started"], done["completed"]) == (204, 204)
     check_log(done["log"])
     assert done["lines"] == [1, 3]

@@ -46,6 +46,7 @@ def test_the_python_client_runs_a_task_to_its_end(
 
     done = run("run", task, cache_folder, version=version)
 
+    assert done["agent_url"] == task.plan_url.rstrip("/")
     assert (done["started"], done["fed"], done["completed"]) == (204, 204, 204)
     assert (done["log"]["id"], done["log"]["path"]) == (1, f"logs\\{task.task_id}")
     assert done["lines"] == [1, 3]
