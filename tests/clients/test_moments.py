@@ -93,7 +93,7 @@ def test_after_an_answer_that_failed_the_task_a_completion_is_refused(service: S
 
 
 def test_after_the_deadline_a_completion_is_refused(service: Service) -> None:
-    service.run({**WAITS, "timeoutInMinutes": 0.01})
+    service.run({**WAITS, "timeoutInMinutes": 0.03})
     task = values_of(service.target.received[0])
 
     status, invocation = service.invocation(task.plan_id, Prefer="wait=10")
