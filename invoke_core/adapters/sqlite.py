@@ -32,6 +32,11 @@ _READERS: Final = 8
 _MOST_GROUPED: Final = 64
 """Writes within one commit; a commit of so many small ones takes some milliseconds."""
 
+_LONGEST_LOG_BYTES: Final = 16 * 1024 * 1024
+"""Longest write-ahead log that is left to SQLite, which begins it anew at 4 MB if nobody reads."""
+
+_EMPTYING_LIMIT_S: Final = 1.0
+
 # With rows in the key's own tree (WITHOUT ROWID), values of 1 KiB took three times the space and
 # the time to read: such a tree keeps less than a quarter of a page of a row beside its key.
 _TABLE: Final = """
@@ -85,6 +90,7 @@ class SqliteStore:
         for _ in range(_READERS):
             self._readers.put(None)
         self._writer: sqlite3.Connection | None = None
+        self._log_limit_bytes = _LONGEST_LOG_BYTES
         self._opening = Lock()
         self._writing = Lock()
         self._waiting: deque[_Write] = deque()
@@ -130,6 +136,7 @@ class SqliteStore:
         try:
             while write.outcome is None:
                 self._commit(self._next_group())
+            self._empty_log()
         finally:
             self._writing.release()
         if isinstance(write.outcome, InvokeError):
@@ -206,6 +213,28 @@ class SqliteStore:
             # Nobody waits for ever, whatever went wrong.
             for write, outcome in zip(group, outcomes or repeat(failure), strict=False):
                 write.outcome = outcome
+
+    def _empty_log(self) -> None:
+        """Empty the write-ahead log where it has become long.
+
+        SQLite by itself begins it anew only when a write finds nobody reading, and readers of
+        several processes that overlap would let it grow for as long as they come. Here they are
+        waited for: who comes meanwhile reads past the log.
+        """
+        with suppress(OSError, sqlite3.Error):
+            if self._writer is None:
+                return
+            length = os.stat(f"{self._path}-wal").st_size  # noqa: PTH116  # with each write: faster
+            if length <= self._log_limit_bytes:
+                return
+            timeout = "PRAGMA busy_timeout = {:.0f}"
+            self._writer.execute(timeout.format(_EMPTYING_LIMIT_S * 1000)).fetchall()
+            try:
+                [row] = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            finally:
+                self._writer.execute(timeout.format(_LOCK_TIMEOUT_S * 1000)).fetchall()
+            # A reader that stays does not hold up every write.
+            self._log_limit_bytes = _LONGEST_LOG_BYTES + (length if row[0] else 0)
 
     def _drop_writer(self) -> None:
         if self._writer is not None:

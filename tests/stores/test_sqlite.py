@@ -8,8 +8,9 @@ import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
+from threading import Event
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
@@ -254,6 +255,58 @@ def test_three_hundred_threads_share_a_few_connections(store: SqliteStore) -> No
         assert list(threads.map(work, range(960))) == [1] * 960
 
     assert len(store._readers.queue) == 8
+
+
+def test_the_log_stays_short_while_somebody_is_always_reading(
+    store: SqliteStore, path: Path
+) -> None:
+    store.write(PARTITION, [Put("row", b"x")])
+    is_over = Event()
+
+    def read() -> None:
+        """Begin to read once more, each time, before the last reading ends."""
+        with ExitStack() as opened:
+            ending, beginning = (
+                opened.enter_context(closing(sqlite3.connect(path, isolation_level=None)))
+                for _ in range(2)
+            )
+            ending.execute("BEGIN")
+            while not is_over.wait(0.01):
+                beginning.execute("BEGIN")
+                beginning.execute("SELECT row_key FROM entities").fetchall()
+                ending.execute("COMMIT")
+                ending, beginning = beginning, ending
+
+    with ThreadPoolExecutor(1) as threads:
+        reading = threads.submit(read)
+        lengths = []
+        for _ in range(120):
+            store.write(PARTITION, [Put("row", os.urandom(512 * 1024))])
+            lengths.append(path.with_name(f"{path.name}-wal").stat().st_size)
+        is_over.set()
+        reading.result()
+
+    assert max(lengths) < 40 * 1024 * 1024
+
+
+def test_a_reader_that_stays_holds_no_write_up_for_long(store: SqliteStore, path: Path) -> None:
+    store.write(PARTITION, [Put("row", b"x")])
+    slowest_s = 0.0
+    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        before = reader.execute("SELECT value FROM entities").fetchall()
+        for _ in range(40):
+            started = monotonic()
+            store.write(PARTITION, [Put("row", os.urandom(512 * 1024))])
+            slowest_s = max(slowest_s, monotonic() - started)
+        assert reader.execute("SELECT value FROM entities").fetchall() == before
+        reader.execute("COMMIT")
+
+    assert slowest_s < 3
+    log = path.with_name(f"{path.name}-wal")
+    for _ in range(40):
+        store.write(PARTITION, [Put("row", os.urandom(512 * 1024))])
+    assert log.stat().st_size < 24 * 1024 * 1024
 
 
 def test_a_database_that_another_process_keeps_locked_is_unavailable(
