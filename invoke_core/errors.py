@@ -38,7 +38,7 @@ No message may hold a secret.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -105,22 +105,27 @@ class JsonSyntaxError(InvalidBodyError):
         self.column = column
 
 
+MOST_FAULTS: Final = 100
+"""So many are told at once; a document with more is no honest mistake."""
+
+
 class InvalidInputError(RequestError):
     """The document can be read, but does not describe a task.
 
     Attributes:
-        faults: Every fault found; never empty.
+        faults: Every fault found, or the first ``MOST_FAULTS`` and how many more; never empty.
         secrets: Secret values the caller sent, which no fault that is shown may quote.
     """
 
     def __init__(self, faults: Iterable[Fault], *, secrets: Iterable[str] = ()) -> None:
         """Keep all faults; the message counts them or tells the only one."""
-        self.faults = tuple(faults)
+        found = tuple(faults)
+        more = len(found) - MOST_FAULTS
+        rest = (Fault("", f"There are {more} more faults."),) if more > 0 else ()
+        self.faults = (*found[:MOST_FAULTS], *rest)
         self.secrets = tuple(secrets)
-        one = len(self.faults) == 1
-        super().__init__(
-            self.faults[0].detail if one else f"The request has {len(self.faults)} faults."
-        )
+        one = len(found) == 1
+        super().__init__(found[0].detail if one else f"The request has {len(found)} faults.")
 
 
 class PolicyError(RequestError):

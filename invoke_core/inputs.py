@@ -317,17 +317,25 @@ class _Reader:
 
 def _asked(step: Step) -> str:
     """Return a step in one form, however it was written."""
-    inputs = {
-        name: typed(given.value)
-        if isinstance(given.value, (dict, list))
-        else scalar_text(given.value)
-        for name, given in sorted(step.inputs.items())
-    }
+    inputs = {name: _said(name, given.value) for name, given in sorted(step.inputs.items())}
     variables = {
         name: [variable.value, variable.is_secret]
         for name, variable in sorted(step.variables.items())
     }
     return dump_json([inputs, variables, step.display_name, str(step.timeout_minutes)])
+
+
+def _said(name: str, value: JsonValue) -> JsonValue:
+    if isinstance(value, (dict, list)):
+        return typed(value)
+    text = scalar_text(value) or ""
+    return text.strip().lower() if name in _CASELESS else text
+
+
+_CASELESS: Final = frozenset({"connectionType", "method", "waitForCompletion"}).union(
+    name for _, name in _CONNECTION_TYPES.values()
+)
+"""Inputs whose value means the same in any letter case."""
 
 
 def _predefined(correlation: Correlation, token: str) -> dict[str, str]:

@@ -375,6 +375,31 @@ class Journal:
         first = f"{index}-{_reversed_day(day)}"
         return self._summaries(index, first=first, after=after, most=_ENTRIES_AT_ONCE)
 
+    def withdraw(self, record: Record) -> None:
+        """Remove an invocation that was added and never run, if it is there as it was added.
+
+        Args:
+            record: As it was to be added.
+
+        Raises:
+            EntityConflictError: Somebody has written to it.
+            StoreUnavailableError: The store did not answer.
+        """
+        loaded = self.load(record.invocation.id)
+        if loaded is None or loaded.record != record:
+            return
+        # In one write: rows left behind would keep another invocation of this id from beginning.
+        numbers = range(1, loaded.head.entries + 1)
+        self._store.write(
+            loaded.plan_id,
+            [
+                Remove(_HEAD, loaded.head_etag),
+                Remove(_RECORD, loaded.record_etag),
+                *(Remove(_entry_key(number)) for number in numbers),
+            ],
+        )
+        self._remove_partition(loaded.plan_id)
+
     def forget(self, summary: Summary, claim: str) -> None:
         """Remove an invocation whole; its index row goes last, so that a second try finds it.
 
@@ -388,9 +413,12 @@ class Journal:
             # The key may stand for a later invocation by now.
             with suppress(EntityConflictError):
                 self._store.write(claim, [Remove(_ONLY, standing.etag)])
+        self._remove_partition(plan_id)
+        self.drop(summary)
+
+    def _remove_partition(self, plan_id: str) -> None:
         while keys := self._store.row_keys(plan_id, most=MOST_CHANGES):
             self._store.write(plan_id, [Remove(key) for key in keys])
-        self.drop(summary)
 
     def _summaries(
         self, index: str, *, first: str, after: tuple[str, str] | None, most: int
@@ -415,7 +443,9 @@ class Journal:
         ]
         changes += self._entry_rows(plan_id, loaded.head.entries, entries)
         head_etag, record_etag = loaded.head_etag, loaded.record_etag
-        state, final = loaded.head, _grown(head, entries)
+        # What the caller counts holds from the first batch on; entries only once they are there.
+        state = replace(head, entries=loaded.head.entries, entry_bytes=loaded.head.entry_bytes)
+        final = _grown(head, entries)
         for batch in _batches(changes):
             # A head never counts fewer entries than there are, or the next one would not fit.
             inserted = sum(isinstance(change, Insert) for change in batch)

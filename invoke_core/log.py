@@ -26,6 +26,7 @@ _ANSI: Final = re.compile(
     "|\x1b[ -/]*[0-~]?"
 )
 _CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_CONTROL_IN_LINE: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]")
 _COMMAND: Final = re.compile(r"#(?=#(?:vso)?\[)", re.IGNORECASE)
 _LINE_COMMAND: Final = re.compile(r"^(\s*):(?=:)")
 
@@ -48,7 +49,10 @@ def defused(text: str) -> list[str]:
 
 def without_controls(text: str) -> str:
     """Return a text without control and ANSI sequences; line ends and tabs stay."""
-    return "\n".join(_CONTROL.sub("", _ANSI.sub("", line)) for line in _LINE_ENDS.split(text))
+    lines = _LINE_ENDS.split(text)
+    if _CONTROL_IN_LINE.search(text):
+        lines = [_CONTROL.sub("", _ANSI.sub("", line)) for line in lines]
+    return "\n".join(lines)
 
 
 def opening_lines(record: Record, *, body: bytes | None) -> str:

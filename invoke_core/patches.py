@@ -20,7 +20,7 @@ from invoke_core.callback_values import (
     refuse,
 )
 from invoke_core.documents import parse_input
-from invoke_core.errors import InvalidBodyError, InvalidInputError
+from invoke_core.errors import InvalidBodyError, InvalidInputError, PlanLimitError
 from invoke_core.steps import FaultList, pointer
 from invoke_core.task_events import RESULTS
 
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 STATES: Final = ("pending", "inProgress", "completed", "delayed")
 """In the order of the protocol's numbers, from 0."""
+
+MOST_PATCHES: Final = 1_002
+"""Records in one PATCH: those a plan may have beside the Job and the Task record, and these."""
 
 ISSUE_TYPES: Final = ("error", "warning", "notice")
 """Likewise, from 1."""
@@ -85,10 +88,13 @@ def read_patches(document: JsonValue) -> tuple[RecordPatch, ...]:
 
     Raises:
         InvalidInputError: Something in it cannot be stored; every fault at once.
+        PlanLimitError: It holds more records than a plan may have.
     """
     value = members(document, "").get("value")
     if value is None or not isinstance(value.value, list):
         refuse(value.pointer if value else "", "The member 'value' has to be a list of records.")
+    if len(value.value) > MOST_PATCHES:
+        raise PlanLimitError(f"One call changes at most {MOST_PATCHES} records.")
     faults = FaultList()
     patches = []
     for place, record in enumerate(value.value):

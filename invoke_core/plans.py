@@ -175,8 +175,7 @@ class PlanService:
             PlanLimitError: A limit of the plan would be passed; nothing was stored.
         """
         patches = read_patches(document)
-        for patch in patches:
-            judge_variables(patch)
+        judge_variables(patches)
         mask = self._mask(plan).also(secret for patch in patches for secret in patch.secrets())
         masked = [patch.masked(mask) for patch in patches]
         answer: list[Form] = self._append(plan, lambda loaded: self._patched(loaded, masked))

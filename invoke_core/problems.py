@@ -12,6 +12,8 @@ from invoke_core import errors
 from invoke_core.variables import Masker
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from invoke_core.documents import JsonValue
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -102,22 +104,23 @@ def problem_type(error_class: type[Exception]) -> ProblemType:
     )
 
 
-def problem_of(error: errors.InvokeError, *, instance: str) -> Problem:
+def problem_of(error: errors.InvokeError, *, instance: str, secrets: Iterable[str] = ()) -> Problem:
     """Return the problem document of an error.
 
     Args:
         error: Any error raised on purpose.
         instance: Path of the request.
+        secrets: What the caller may have written where no secret belongs.
 
     Returns:
         The problem, without secrets.
     """
     kind = problem_type(type(error))
     faults: tuple[errors.Fault, ...] = ()
-    masker = Masker(())
+    masker = Masker(secrets)
     headers = {}
     if isinstance(error, errors.InvalidInputError):
-        faults, masker = error.faults, Masker(error.secrets)
+        faults, masker = error.faults, masker.also(error.secrets)
     if isinstance(error, errors.SettingsError):
         faults = error.faults
     if isinstance(error, errors.TokenRejectedError):
@@ -132,7 +135,9 @@ def problem_of(error: errors.InvokeError, *, instance: str) -> Problem:
         for fault in faults
     ]
     return Problem(
-        kind.status, headers, _document(kind, masker.show(error.message), instance, shown)
+        kind.status,
+        headers,
+        _document(kind, masker.show(error.message), masker.show(instance), shown),
     )
 
 
@@ -168,10 +173,12 @@ def _shown_pointer(pointer: str, masker: Masker) -> str:
     return "/".join(masker.show(name).replace("~", "~0").replace("/", "~1") for name in names)
 
 
-def internal_problem(incident: str, *, instance: str) -> Problem:
+def internal_problem(incident: str, *, instance: str, secrets: Iterable[str] = ()) -> Problem:
     """Return the document for what nobody foresaw: an incident id, and nothing else."""
     detail = f"The effect of the request is unknown. The service's log has incident {incident}."
-    return Problem(INTERNAL.status, {}, _document(INTERNAL, detail, instance, []))
+    return Problem(
+        INTERNAL.status, {}, _document(INTERNAL, detail, Masker(secrets).show(instance), [])
+    )
 
 
 def _document(

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from invoke_core.sending import Sending
     from invoke_core.transitions import Transitions
     from invoke_core.wakeups import Wakeups
+    from invoke_core.withdrawals import Withdrawals
 
 LONGEST_WAIT_S: Final = 100
 """A reply is held no longer, whatever ``Prefer: wait`` asks for."""
@@ -92,6 +93,7 @@ class InvokeService:
     transitions: Transitions
     listing: Listing
     wakeups: Wakeups
+    withdrawals: Withdrawals
     places: Places
     now: Clock
 
@@ -124,7 +126,13 @@ class InvokeService:
             if call.wait_s is None or view.invocation.state is State.COMPLETED:
                 return view
             until = arrived_at + timedelta(seconds=min(call.wait_s, LONGEST_WAIT_S))
-            return replace(self._held(view.invocation.id, until), is_replay=view.is_replay)
+            try:
+                held = self._held(view.invocation.id, until)
+            except (StoreUnavailableError, EntityConflictError, InvocationNotFoundError) as error:
+                # The request was sent: whoever is told of a failure now would send it again.
+                _log.warning("invocation %s cannot be held: %s", view.invocation.id, error.message)
+                return view
+            return replace(held, is_replay=view.is_replay)
 
     def read(self, invocation_id: str, *, wait_s: float | None = None) -> tuple[View, bool]:
         """Return an invocation, true as of now.
@@ -195,7 +203,11 @@ class InvokeService:
 
     def _store(self, draft: Draft) -> Loaded:
         opening = opening_lines(draft.record, body=draft.prepared.request.body)
-        return self.journal.add(draft.record, [LogEntry(text=opening)])
+        try:
+            return self.journal.add(draft.record, [LogEntry(text=opening)])
+        except StoreUnavailableError:
+            self.withdrawals.later(draft.record)
+            raise
 
     def _run_stored(self, draft: Draft, loaded: Loaded) -> View:
         sent = self.sending.send(draft.prepared)

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from invoke_core.documents import JsonNumber, PlainText
-from invoke_core.errors import Fault, did_you_mean
+from invoke_core.errors import MOST_FAULTS, Fault, did_you_mean
 from invoke_core.model import Variable
-from invoke_core.variables import SHORTEST_SECRET
+from invoke_core.variables import MOST_SECRETS, SHORTEST_SECRET
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -235,7 +235,9 @@ def _unknown_step_key(where: str, name: str, faults: FaultList) -> None:
 
 
 def _unknown(where: str, what: str, name: str, known: Iterable[str], faults: FaultList) -> None:
-    faults.add(where, f"There is no {what} '{name}'.{did_you_mean(name, known)}")
+    # Past what is told, the nearest name would be looked for in vain.
+    near = did_you_mean(name, known) if len(faults.faults) < MOST_FAULTS else ""
+    faults.add(where, f"There is no {what} '{name}'.{near}")
 
 
 def _read_inputs(value: JsonValue, where: str, step: Step, faults: FaultList) -> None:
@@ -278,6 +280,8 @@ def _read_variables(value: JsonValue, where: str, step: Step, faults: FaultList)
             if variable is not None:
                 step.variables[name.lower()] = variable
         names.add(name.lower())
+    if sum(variable.is_secret for variable in step.variables.values()) > MOST_SECRETS:
+        faults.add(where, f"There may be {MOST_SECRETS} secret variables at most.")
 
 
 def _read_variable(name: str, given: JsonValue, where: str, faults: FaultList) -> Variable | None:

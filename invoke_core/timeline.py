@@ -19,7 +19,7 @@ from invoke_core.encoding import optional_time_form, time_form
 from invoke_core.errors import PlanLimitError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from invoke_core.documents import JsonValue
@@ -36,6 +36,7 @@ LONGEST_RECORD_BYTES: Final = 256 * 1024
 
 MOST_VARIABLES: Final = 100
 LONGEST_VARIABLE_BYTES: Final = 32 * 1024
+_TOO_MANY_VARIABLES: Final = f"A plan has at most {MOST_VARIABLES} variables."
 
 _PLAN_VERSION: Final = 13
 """Above 12, at which a client of the Gates hub sends the ordinary pair of ids."""
@@ -102,11 +103,19 @@ def merged(stored: Form | None, patch: RecordPatch) -> Form:
     return record
 
 
-def judge_variables(patch: RecordPatch) -> None:
-    """Raise ``PlanLimitError`` where a variable is longer than a plan takes."""
-    for value in _variables_in(patch.members).values():
-        if len(value.encode("utf-8", "replace")) > LONGEST_VARIABLE_BYTES:
-            raise PlanLimitError(f"A variable has at most {LONGEST_VARIABLE_BYTES} bytes (32 KiB).")
+def judge_variables(patches: Sequence[RecordPatch]) -> None:
+    """See that a PATCH holds no more and no longer variables than a plan may have.
+
+    Asked before anything is done with them: masking with secrets costs with each of them.
+
+    Raises:
+        PlanLimitError: It holds more.
+    """
+    values = [value for patch in patches for value in _variables_in(patch.members).values()]
+    if len(values) > MOST_VARIABLES:
+        raise PlanLimitError(_TOO_MANY_VARIABLES)
+    if any(len(value.encode("utf-8", "replace")) > LONGEST_VARIABLE_BYTES for value in values):
+        raise PlanLimitError(f"A variable has at most {LONGEST_VARIABLE_BYTES} bytes (32 KiB).")
 
 
 def judge_records(record: Record, records: Mapping[str, Form], *, changed: Iterable[Form]) -> int:
@@ -129,7 +138,7 @@ def judge_records(record: Record, records: Mapping[str, Form], *, changed: Itera
         )
     variables = sum(len(_variables_in(form)) for form in records.values())
     if variables > MOST_VARIABLES:
-        raise PlanLimitError(f"A plan has at most {MOST_VARIABLES} variables.")
+        raise PlanLimitError(_TOO_MANY_VARIABLES)
     return variables
 
 

@@ -8,6 +8,7 @@ Source: HTTP contract, section 4 ("Secrets read ``***`` everywhere").
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from invoke_core.documents import without_lone_surrogates
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from invoke_core.variables import Masker
 
 _BYTE_ORDER_MARK: Final = "\ufeff"
+
+_MOST_LINES: Final = 200
+"""Of a secret of more lines, the first ones are looked for one by one; a private key has 50."""
 
 _SHORTEST_LINE: Final = 8
 """A shorter line of a secret of several lines may be any word, or a closing brace."""
@@ -104,6 +108,7 @@ def _upload_forms(secret: str) -> Iterator[str]:
     yield from (secret, unix)
     lines = unix.split("\n")
     if len(lines) > 1:
-        yield from (line for line in lines if len(line.strip()) >= _SHORTEST_LINE)
+        long_ones = (line for line in lines if len(line.strip()) >= _SHORTEST_LINE)
+        yield from islice(long_ones, _MOST_LINES)
     if not secret.isascii():
         yield secret.encode("latin-1", "replace").decode("utf-8", "replace")

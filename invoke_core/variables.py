@@ -9,7 +9,9 @@ import base64
 import json
 import re
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from enum import IntEnum
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import quote, quote_plus, unquote_plus
 
 from invoke_core.documents import dump_json
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
 SHORTEST_SECRET: Final = 4
 """A shorter text cannot be masked: it would stand, by chance, in every other word."""
+
+MOST_SECRETS: Final = 100
+"""So many secret variables may come with one call; each is looked for in whatever is shown."""
 
 LONGEST_SPELLED: Final = 1024
 """Of a longer secret, not every conceivable spelling is looked for."""
@@ -81,7 +86,7 @@ class Masker:
     longer than ``LONGEST_SPELLED``, the usual spellings only.
     """
 
-    __slots__ = ("_literals", "_pattern", "_secrets")
+    __slots__ = ("_literals", "_needles", "_secrets")
 
     def __init__(self, secrets: Iterable[str]) -> None:
         """Prepare for a set of secrets; empty ones are passed over."""
@@ -89,10 +94,12 @@ class Masker:
         long = {text for text in self._secrets if len(text) > LONGEST_SPELLED}
         literals = {literal for secret in long for literal in _literals(secret)}
         self._literals = sorted(literals, key=len, reverse=True)
-        forms = {form for secret in self._secrets - long for form in _forms(secret)}
-        # The longest first, and escaped before plain: a form may begin with another.
-        patterns = [pattern for _, _, pattern in sorted(forms, reverse=True)]
-        self._pattern = re.compile("|".join(patterns)) if patterns else None
+        # What no encoder changes is looked for first: nearly always that is all there is to do.
+        needles: dict[str, set[_Form]] = {}
+        for secret in self._secrets - long:
+            for form in _forms(secret):
+                needles.setdefault(form.needle, set()).add(form)
+        self._needles = needles
 
     def __repr__(self) -> str:
         """Tell how much it knows, not what."""
@@ -107,7 +114,13 @@ class Masker:
         """Return the text without the secrets."""
         for literal in self._literals:
             text = text.replace(literal, MASK)
-        return self._pattern.sub(MASK, text) if self._pattern else text
+        forms = [
+            form for needle, forms in self._needles.items() if needle in text for form in forms
+        ]
+        if not forms:
+            return text
+        # The longest first, and escaped before plain: a form may begin with another.
+        return _pattern(tuple(sorted(forms, reverse=True))).sub(MASK, text)
 
     def hide_in(self, document: JsonValue, *, raw: str) -> JsonValue:
         """Return a parsed document without the secrets, in text values and member names.
@@ -185,20 +198,52 @@ def _encoded(secret: str) -> Iterable[bytes]:
         yield secret.encode("latin-1")
 
 
-def _forms(secret: str) -> Iterable[tuple[int, int, str]]:
-    """Yield a secret's forms: least length, rank among equals, and a regular expression.
+class _Spelling(IntEnum):
+    """Who may have written a text, in the order in which equally long forms are tried."""
 
-    Each form decodes in one way only, so no text makes the matching slow.
-    """
-    yield len(secret), 0, re.escape(secret)
-    for form in _spelled(secret, _url_spellings):
-        yield len(secret), 1, form
-    for form in _spelled(secret, _json_spellings):
-        yield len(secret), 2, form
+    PLAIN = 0
+    URL = 1
+    JSON = 2
+
+
+class _Form(NamedTuple):
+    """A text as it may stand for a secret."""
+
+    length: int
+    spelling: _Spelling
+    text: str
+
+    @property
+    def needle(self) -> str:
+        """The longest part of it that every spelling leaves as it is."""
+        return max(_UNCHANGED.findall(self.text), key=len, default="")
+
+    def patterns(self) -> Iterable[str]:
+        """Yield regular expressions for it in every spelling of its characters.
+
+        Each decodes in one way only, so no text makes the matching slow.
+        """
+        if self.spelling is _Spelling.PLAIN:
+            return [re.escape(self.text)]
+        spellings = _url_spellings if self.spelling is _Spelling.URL else _json_spellings
+        return _spelled(self.text, spellings)
+
+
+_UNCHANGED: Final = re.compile("[0-9A-Za-z]+")
+
+
+@lru_cache(maxsize=256)
+def _pattern(forms: tuple[_Form, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(pattern for form in forms for pattern in form.patterns()))
+
+
+def _forms(secret: str) -> Iterable[_Form]:
+    """Yield a secret's forms."""
+    for spelling in _Spelling:
+        yield _Form(len(secret), spelling, secret)
     for encoded in set(_encoded(secret)):
         for text in set(_base64_forms(encoded)):
-            for form in _spelled(text, _url_spellings):
-                yield len(text), 0, form
+            yield _Form(len(text), _Spelling.URL, text)
 
 
 def _spelled(text: str, spellings: Callable[[str], tuple[str, ...]]) -> Iterable[str]:

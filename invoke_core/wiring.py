@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from random import uniform
 from secrets import token_urlsafe  # noqa: TID251  # the tokens of the process
-from threading import Lock
+from threading import Lock, Thread
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4  # noqa: TID251  # the ids of the process
@@ -23,7 +23,7 @@ from invoke_core.errors import SettingsError
 from invoke_core.settings import EmbeddedStore, read_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from invoke_core.listing import Listing
     from invoke_core.ports import EntityStore
@@ -141,6 +141,7 @@ def _working_app(settings: Settings, *, platform_auth: bool) -> App:
     from invoke_core.wakeups import Wakeups  # noqa: PLC0415
     from invoke_core.web.api import Handlers  # noqa: PLC0415
     from invoke_core.web.pipelines import PipelineHandlers  # noqa: PLC0415
+    from invoke_core.withdrawals import Withdrawals  # noqa: PLC0415
 
     store = open_store(settings)
     journal = Journal(store, new_id=_new_id)
@@ -172,6 +173,7 @@ def _working_app(settings: Settings, *, platform_auth: bool) -> App:
         transitions=transitions,
         listing=listing,
         wakeups=wakeups,
+        withdrawals=Withdrawals(journal, sleep, _run_later),
         places=Places(settings.max_concurrent),
         now=_now,
     )
@@ -219,6 +221,10 @@ def _new_id() -> str:
 
 def _new_token() -> str:
     return token_urlsafe(32)
+
+
+def _run_later(work: Callable[[], None]) -> None:
+    Thread(target=work, daemon=True).start()
 
 
 def _pause(attempt: int) -> None:

@@ -75,14 +75,16 @@ class PipelineHandlers:
     def _answer(self, req: func.HttpRequest) -> func.HttpResponse:
         """Answer a request; whatever goes wrong becomes an error as Azure DevOps shapes it."""
         path = _path(req.url)
+        # A client may write its token anywhere; an error never repeats it.
+        secrets = (_presented_token(req.headers),)
         try:
             return self._dispatch(req, path)
         except InvokeError as error:
-            return _problem(problem_of(error, instance=path))
+            return _problem(problem_of(error, instance=path, secrets=secrets))
         except Exception:  # noqa: BLE001  # the caller gets an incident id, the log the rest
             incident = self._new_id()
             _log.exception("incident %s", incident)
-            return _problem(internal_problem(incident, instance=path))
+            return _problem(internal_problem(incident, instance=path, secrets=secrets))
 
     def _dispatch(self, req: func.HttpRequest, path: str) -> func.HttpResponse:
         if isinstance(self._plans, SettingsError):
@@ -229,7 +231,8 @@ def _presented_token(headers: Mapping[str, str]) -> str:
                 decoded = base64.b64decode(credential.rstrip("=") + padding, validate=True)
             except (binascii.Error, ValueError):
                 return ""
-            return decoded.partition(b":")[2].decode("ascii", "replace")
+            # A token has no colon, so whatever stands before the last one is the user's name.
+            return decoded.rpartition(b":")[2].decode("ascii", "replace")
         case _:
             return ""
 

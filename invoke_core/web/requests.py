@@ -23,7 +23,7 @@ MOST_TOP: Final = 200
 
 _GUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _PREFERENCE: Final = re.compile(r'([!#$%&\'*+.^_`|~0-9A-Za-z-]+)(?:\s*=\s*"?([^";,]*)"?)?[^,]*')
-_SECONDS: Final = re.compile(r"\d{1,9}", re.ASCII)
+_SECONDS: Final = re.compile(r"\d{1,100}", re.ASCII)
 _KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")
 _CURSOR: Final = re.compile(r"\d{1,10}", re.ASCII)
 _PLACE: Final = re.compile(r"((?:list|open)-\d{8})\n(\d{13}\.[0-9a-f-]{36})", re.ASCII)
@@ -53,7 +53,7 @@ def preferences_of(headers: Mapping[str, str]) -> Preferences:
     is_async = False
     for name, value in _PREFERENCE.findall(headers.get("prefer", "")):
         if name.lower() == "wait" and wait_s is None and _SECONDS.fullmatch(value.strip()):
-            wait_s = min(int(value), LONGEST_WAIT_S)
+            wait_s = min(int(value), LONGEST_WAIT_S) if len(value) < 10 else LONGEST_WAIT_S
         elif name.lower() == "respond-async":
             is_async = True
     return Preferences(wait_s=wait_s, is_async=is_async)
@@ -111,7 +111,7 @@ def list_query_of(query: Mapping[str, str]) -> ListQuery:
     state = _state(query.get("state", ""), faults)
     after = _place(query.get("continuationToken", ""), faults)
     top = query.get("top", str(DEFAULT_TOP))
-    most = int(top) if _SECONDS.fullmatch(top) else 0
+    most = int(top) if re.fullmatch("[0-9]{1,3}", top) else 0
     if not 1 <= most <= MOST_TOP:
         faults.append(Fault("", f"The query parameter 'top' is a number from 1 to {MOST_TOP}."))
     if faults:

@@ -7,6 +7,7 @@ import json
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
+from threading import Timer
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
 
@@ -328,3 +329,46 @@ def test_no_token_and_no_secret_is_in_the_store_the_log_or_an_answer(
             base64.b64encode(f":{text}".encode()).decode().rstrip("="),
         }
         assert [form for form in forms if form.encode() in haystack] == []
+
+
+def test_a_reply_that_cannot_be_held_tells_of_the_request_that_was_sent(
+    client: Client, target: Target, tmp_path: Path
+) -> None:
+    def reply(_: Received) -> Reply:
+        Timer(0.3, (tmp_path / ".data" / "invoke.db").write_bytes, [b"no database"]).start()
+        return Reply()
+
+    target.reply = reply
+    began = time.monotonic()
+
+    answered = client.post(
+        {"inputs": {"serviceConnection": "demo", "waitForCompletion": "true"}},
+        headers={"prefer": "wait=60"},
+    )
+
+    assert answered.status == 202
+    assert time.monotonic() - began < 30
+    assert answered.headers["Location"].endswith(answered.json["id"])
+    assert len(target.received) == 1
+
+
+def test_hundreds_of_faults_are_told_as_a_hundred(client: Client) -> None:
+    inputs = {f"input{number}": "x" for number in range(2000)}
+    began = time.process_time()
+
+    answered = client.post({"inputs": {"serviceConnection": "demo", **inputs}})
+
+    assert answered.status == 400
+    assert "2000 faults" in answered.json["detail"]
+    assert len(answered.json["errors"]) == 101
+    assert answered.json["errors"][-1]["detail"] == "There are 1900 more faults."
+    assert time.process_time() - began < 1
+
+
+def test_more_secret_variables_than_can_be_masked_are_refused(client: Client) -> None:
+    variables = {f"v{n}": {"value": f"secret{n:04}", "isSecret": True} for n in range(101)}
+
+    answered = client.step(variables=variables, method="GET")
+
+    assert answered.status == 400
+    assert "100 secret variables" in answered.json["errors"][0]["detail"]

@@ -216,6 +216,7 @@ def test_a_refused_call_does_not_use_its_key_up(client: Client, target: Target) 
         ('wait="7"', "wait=7"),
         ("handling=lenient, Wait = 3", "wait=3"),
         ("wait=5000", "wait=100"),
+        ("wait=99999999999999999999", "wait=100"),
         ("wait=soon", None),
         ("return=minimal", None),
     ],

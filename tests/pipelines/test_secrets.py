@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+from time import process_time
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
 
 import pytest
 
-from tests.pipelines.conftest import PASSWORD, VARIABLE, make_plan
+from tests.pipelines.conftest import PASSWORD, VARIABLE, basic, make_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -137,6 +138,11 @@ def test_no_answer_and_no_error_shows_the_token(plan: Plan) -> None:
         plan.call("POST", "/logs", {"path": token}),
         plan.call("POST", "/events", token.encode()),
         plan.call("POST", plan.feed_path, {"value": {"a": token}}),
+        plan.patch({"id": OTHER, "variables": {token: 5}}),
+        plan.patch({token: 1}),
+        plan.call("POST", "/events", f'{{"{token}": 1, "{token}": 2}}'.encode()),
+        plan.call("GET", f"/logs/{token}"),
+        plan.call("GET", f"/{token}"),
     ]
 
     assert all(token.encode() not in answer.body for answer in answers)
@@ -148,3 +154,53 @@ def test_a_service_without_secrets_loses_nothing(store: EntityStore) -> None:
     plan.call("POST", plan.feed_path, {"value": ["as it is", ""]})
 
     assert plan.log_text() == "Starting: Deploy\nas it is\n"
+
+
+def test_many_secrets_in_one_patch_are_refused_before_they_cost_anything(plan: Plan) -> None:
+    variables = {f"v{n}": {"value": f"secret{n:06}", "isSecret": True} for n in range(20_000)}
+    began = process_time()
+
+    answered = plan.patch({"id": OTHER, "variables": variables})
+
+    assert answered.status == 413
+    assert process_time() - began < 3
+
+
+def test_secrets_of_very_many_lines_cost_no_more_than_their_size(plan: Plan) -> None:
+    secret = "\n".join(f"line {n:06}" for n in range(2500))
+    variables = {f"v{n}": {"value": f"{n:03}{secret}", "isSecret": True} for n in range(100)}
+    began = process_time()
+
+    answered = plan.patch({"id": OTHER, "variables": variables})
+
+    assert answered.status == 200
+    assert "line 000001" not in plan.raw()
+    assert process_time() - began < 10
+
+
+def test_a_patch_of_very_many_records_is_refused_at_once(plan: Plan) -> None:
+    began = process_time()
+
+    answered = plan.call("PATCH", plan.records_path, {"value": [5] * 500_000})
+
+    assert answered.status == 413
+    assert len(answered.body) < 2000
+    assert process_time() - began < 3
+
+
+def test_the_user_name_of_basic_may_hold_a_colon(plan: Plan) -> None:
+    named = basic(plan.token, user="domain:user")
+
+    answered = plan.call("GET", "/logs", headers={"authorization": named})
+
+    assert answered.status == 200
+
+
+def test_a_page_of_nothing_but_line_ends_costs_no_more_than_its_size(plan: Plan) -> None:
+    number = plan.new_log()
+    began = process_time()
+
+    answered = plan.call("POST", f"/logs/{number}", b"\n" * (8 * 1024 * 1024))
+
+    assert answered.status == 200
+    assert process_time() - began < 8

@@ -41,6 +41,7 @@ from invoke_core.sending import Sending
 from invoke_core.service import InvokeService, Places
 from invoke_core.transitions import Transitions
 from invoke_core.wakeups import Wakeups
+from invoke_core.withdrawals import Withdrawals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -221,6 +222,9 @@ def make_service(store: EntityStore, *, url: str, now: Callable[[], datetime]) -
         transitions=instance.transitions,
         listing=instance.listing,
         wakeups=instance.wakeups,
+        withdrawals=Withdrawals(
+            instance.journal, sleep=lambda _: None, run_later=lambda work: work()
+        ),
         places=Places(64),
         now=now,
     )

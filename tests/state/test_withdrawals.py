@@ -1,0 +1,102 @@
+"""A call that was refused because the store failed leaves nothing behind."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from invoke_core.errors import StoreUnavailableError
+from invoke_core.journal import Journal
+from invoke_core.lifecycle import Canceled, advance
+from invoke_core.model import State
+from invoke_core.withdrawals import DELAYS_S, Withdrawals
+from tests.state.parts import (
+    START,
+    Around,
+    Clock,
+    LosingStore,
+    all_rows,
+    call,
+    make_service,
+    new_id,
+    new_record,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from invoke_core.ports import Change, EntityStore
+    from tests.api.target import Target
+
+KEY = "order-4711"
+
+
+class LosingAt(Around):
+    """A store that loses the answer to its n-th write, which takes place."""
+
+    def __init__(self, store: EntityStore, *, write: int) -> None:
+        super().__init__(store)
+        self._left = write
+
+    def write(self, partition_key: str, changes: Sequence[Change]) -> list[str]:
+        self._left -= 1
+        etags = self.inner.write(partition_key, changes)
+        if self._left == 0:
+            raise StoreUnavailableError("InvokeStorage", "its answer was lost")
+        return etags
+
+
+@pytest.mark.parametrize("mode", ["true", "false"])
+def test_a_refused_call_does_not_use_up_its_key_though_it_was_stored(
+    mode: str, store: EntityStore, target: Target
+) -> None:
+    # The record is the last write before the request; it takes place, and nobody hears of it.
+    losing = LosingAt(store, write=4)
+    service = make_service(losing, url=target.url, now=Clock())
+    task = call(KEY, waitForCompletion=mode)
+
+    with pytest.raises(StoreUnavailableError):
+        service.run(task)
+    assert target.received == []
+    view = service.run(task)
+
+    assert not view.is_replay
+    assert len(target.received) == 1
+    assert view.invocation.response is not None
+
+
+def test_it_is_tried_until_the_store_answers_again(store: EntityStore) -> None:
+    losing = LosingStore(store)
+    journal = Journal(losing, new_id=new_id)
+    record = new_record()
+    journal.add(record, [])
+    slept: list[float] = []
+    losing.lose = [False, False]
+
+    Withdrawals(journal, sleep=slept.append, run_later=lambda work: work()).later(record)
+
+    assert slept == list(DELAYS_S[:3])
+    assert journal.load(record.invocation.id) is None
+    assert [key for key, _ in all_rows(store) if key == record.invocation.id] == []
+
+
+def test_what_somebody_has_changed_since_stays(store: EntityStore) -> None:
+    journal = Journal(store, new_id=new_id)
+    record = new_record()
+    loaded = journal.add(record, [])
+    journal.save(loaded, advance(record, Canceled(), START), [])
+
+    Withdrawals(journal, sleep=lambda _: None, run_later=lambda work: work()).later(record)
+
+    kept = journal.load(record.invocation.id)
+    assert kept is not None
+    assert kept.record.invocation.state is State.COMPLETED
+
+
+def test_what_was_never_stored_needs_no_withdrawal(store: EntityStore) -> None:
+    journal = Journal(store, new_id=new_id)
+
+    journal.withdraw(new_record())
+
+    assert all_rows(store) == []
