@@ -18,7 +18,7 @@ from invoke_core.steps import Given, is_absent, pointer, scalar_text, typed
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from invoke_core.model import Auth
+    from invoke_core.model import Auth, EgressProxy
     from invoke_core.steps import FaultList
 
 DEFAULT_HEADERS: Final[dict[str, JsonValue]] = {
@@ -192,3 +192,17 @@ def credential_texts(auth: Auth) -> tuple[str, ...]:
             return (auth.value.reveal(),)
         case _:
             return ()
+
+
+def proxy_texts(proxy: EgressProxy) -> tuple[str, ...]:
+    """Return the texts by which a proxy's credential could be recognised, for masking."""
+    servers = [server for server in (proxy.http, proxy.https) if server is not None]
+    return tuple(
+        text
+        for server in servers
+        if server.password is not None
+        for text in (
+            server.password.reveal(),
+            f"{server.username}:{server.password.reveal()}",
+        )
+    )

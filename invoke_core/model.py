@@ -260,6 +260,51 @@ class TlsOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProxyServer:
+    """An HTTP proxy that requests leave through.
+
+    Attributes:
+        host: Its name or address.
+        port: Its port.
+        username: Who we are to it.
+        password: Goes with the name; None where the proxy asks for no credential.
+    """
+
+    host: str
+    port: int
+    username: str = ""
+    password: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EgressProxy:
+    """Which requests of a connection leave through a proxy (contract, section 7).
+
+    Attributes:
+        http: The proxy for http targets; None where they are reached directly.
+        https: The proxy for https targets; likewise.
+        bypass: What is reached directly all the same, in the notations of ``NO_PROXY``.
+    """
+
+    http: ProxyServer | None = None
+    https: ProxyServer | None = None
+    bypass: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much of a connection may be used, in each process (contract, section 7).
+
+    Attributes:
+        concurrency: Invocations whose requests may run at once; None for any number.
+        per_minute: Invocations that may begin within any 60 seconds; None for any number.
+    """
+
+    concurrency: int | None = None
+    per_minute: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
     """A service connection: where requests go, with which credential, and what is granted.
 
@@ -270,6 +315,8 @@ class Connection:
         auth: The credential.
         allow: What is granted.
         tls: Certificates.
+        proxy: What requests leave through.
+        limits: How much of it may be used.
         store_body: Whether a target's body may be kept and shown.
     """
 
@@ -279,6 +326,8 @@ class Connection:
     auth: Auth = field(default_factory=NoAuth)
     allow: Allow = field(default_factory=Allow)
     tls: TlsOptions = field(default_factory=TlsOptions)
+    proxy: EgressProxy = field(default_factory=EgressProxy)
+    limits: Limits = field(default_factory=Limits)
     store_body: bool = True
 
 

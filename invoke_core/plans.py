@@ -22,7 +22,7 @@ from invoke_core.errors import (
     ResourceNotFoundError,
     TokenRejectedError,
 )
-from invoke_core.headers import credential_texts
+from invoke_core.headers import credential_texts, proxy_texts
 from invoke_core.journal import LOG_ROWS, RECORD_ROWS, LogEntry
 from invoke_core.lifecycle import (
     Ending,
@@ -33,7 +33,7 @@ from invoke_core.lifecycle import (
     takes_callbacks,
 )
 from invoke_core.log import event_line
-from invoke_core.model import NoAuth
+from invoke_core.model import EgressProxy, NoAuth
 from invoke_core.patches import read_patches
 from invoke_core.sending import credential_masker
 from invoke_core.steps import pointer
@@ -313,9 +313,12 @@ class PlanService:
     def _mask(self, plan: OpenPlan) -> UploadMask:
         record = plan.loaded.record
         known = self.connections.find(record.invocation.connection)
-        auth = known.connection.auth if known and known.connection else NoAuth()
+        connection = known.connection if known else None
+        auth = connection.auth if connection else NoAuth()
+        proxy = connection.proxy if connection else EgressProxy()
+        texts = (*credential_texts(auth), *proxy_texts(proxy))
         secrets = self.seal.unseal(record.sealed, token=plan.token)
-        return UploadMask(credential_masker(auth), (*credential_texts(auth), plan.token, *secrets))
+        return UploadMask(credential_masker(auth, proxy), (*texts, plan.token, *secrets))
 
     def _append(self, plan: OpenPlan, addition_to: Callable[[Loaded], _Addition]) -> Any:  # noqa: ANN401  # what the addition answers; its maker knows
         """Add to a plan what a function says, asked anew whenever somebody else was first."""

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Final
 
 from invoke_core.answers import AnswerReading
 from invoke_core.errors import ConnectionUnavailableError, SendError
-from invoke_core.headers import credential_texts, with_credential
+from invoke_core.headers import credential_texts, proxy_texts, with_credential
 from invoke_core.lifecycle import Exchanged
 from invoke_core.model import (
     CompletionEvent,
     Effect,
+    EgressProxy,
     OutgoingRequest,
     Reason,
     ReasonCode,
@@ -117,7 +118,7 @@ class Sending:
         """
         connection = self._connection(task.connection)
         url = self._granted_url(task, connection, caller)
-        masker = credential_masker(connection.auth).also((*task.secrets, token))
+        masker = credential_masker(connection.auth, connection.proxy).also((*task.secrets, token))
         headers, warning = with_credential(_with_trace(task.headers, trace), connection.auth)
         request = OutgoingRequest(method=task.method, url=url, headers=headers, body=task.body)
         warnings = [*task.warnings, *([warning] if warning else []), *_tls_warnings(connection)]
@@ -188,17 +189,20 @@ class Sending:
         judge_url(url, base=base, allow=connection.allow)
 
 
+_DIRECT: Final = EgressProxy()
+
+
 @lru_cache(maxsize=256)
-def credential_masker(auth: Auth) -> Masker:
-    """Return what masks a credential; making it costs more than using it."""
-    return Masker(credential_texts(auth))
+def credential_masker(auth: Auth, proxy: EgressProxy = _DIRECT) -> Masker:
+    """Return what masks the credentials of a connection; making it costs more than using it."""
+    return Masker((*credential_texts(auth), *proxy_texts(proxy)))
 
 
 def _judged(answer: Answer, task: Task, connection: Connection, masker: Masker) -> Exchanged:
     """Judge an answer and keep what may be shown of it; the answer itself is let go after."""
     reading = AnswerReading(
         answer,
-        credential=credential_masker(connection.auth),
+        credential=credential_masker(connection.auth, connection.proxy),
         store_body=connection.store_body,
     )
     verdict = judge(

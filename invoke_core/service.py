@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from invoke_core.drafts import Call, Draft, Drafts
     from invoke_core.errors import DependencyError, InvocationStateError
     from invoke_core.journal import Journal, Loaded
+    from invoke_core.limits import ConnectionLimits
     from invoke_core.listing import Listing, Page
     from invoke_core.model import Invocation
     from invoke_core.ports import Clock
@@ -95,6 +96,7 @@ class InvokeService:
     wakeups: Wakeups
     withdrawals: Withdrawals
     places: Places
+    limits: ConnectionLimits
     now: Clock
 
     def run(self, call: Call) -> View:
@@ -111,7 +113,8 @@ class InvokeService:
             ConnectionUnavailableError: The connection's definition is faulty; nothing was sent.
             PolicyError: The connection does not grant this; nothing was sent.
             IdempotencyConflictError: The key stands for another task; nothing was sent.
-            BusyError: This process runs as much as it may; nothing was sent.
+            BusyError: This process runs as much as it may, or the connection is used as much as
+                its limits allow; nothing was stored or sent.
             StoreUnavailableError: What has to be stored first could not be; nothing was sent.
         """
         arrived_at = self.now()
@@ -122,7 +125,10 @@ class InvokeService:
                     "As many invocations run here as may; try again shortly.",
                     retry_after_s=_RETRY_AFTER_S,
                 )
-            view = self._run(call, draft)
+            # A reply that is held uses a place of this process, and nothing of the connection.
+            with self.limits.one(draft.prepared.connection) as use:
+                view = self._run(call, draft)
+                use.counts = not view.is_replay
             if call.wait_s is None or view.invocation.state is State.COMPLETED:
                 return view
             until = arrived_at + timedelta(seconds=min(call.wait_s, LONGEST_WAIT_S))

@@ -133,6 +133,7 @@ def _working_app(settings: Settings, *, platform_auth: bool) -> App:
     from invoke_core.drafts import Drafts  # noqa: PLC0415
     from invoke_core.health import StoreHealth  # noqa: PLC0415
     from invoke_core.journal import Journal  # noqa: PLC0415
+    from invoke_core.limits import ConnectionLimits  # noqa: PLC0415
     from invoke_core.listing import Listing  # noqa: PLC0415
     from invoke_core.plans import PlanService  # noqa: PLC0415
     from invoke_core.sending import Sending  # noqa: PLC0415
@@ -175,6 +176,7 @@ def _working_app(settings: Settings, *, platform_auth: bool) -> App:
         wakeups=wakeups,
         withdrawals=Withdrawals(journal, sleep, _run_later),
         places=Places(settings.max_concurrent),
+        limits=ConnectionLimits(monotonic),
         now=_now,
     )
     plans = PlanService(

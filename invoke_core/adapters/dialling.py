@@ -1,17 +1,21 @@
 """Connections to targets: looked up, judged, connected, wrapped in TLS.
 
 The address that was judged is the address that is connected to: the name is looked up once, and
-sockets are given numeric addresses only.
+sockets are given numeric addresses only. Through a proxy it is the proxy that looks the name up
+and connects, so there only literal addresses, and what the name leads to from here, are judged.
+
+Source: HTTP contract, section 7 ("The address actually connected to", ``proxy``).
 """
 
 from __future__ import annotations
 
 import socket
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from invoke_core.adapters import addresses
 from invoke_core.adapters.exchange import Stage
+from invoke_core.adapters.proxies import open_tunnel
 from invoke_core.model import ReasonCode
 
 if TYPE_CHECKING:
@@ -21,9 +25,13 @@ if TYPE_CHECKING:
     from invoke_core.adapters.exchange import Exchange
     from invoke_core.adapters.resolver import Resolver, SocketAddress
     from invoke_core.adapters.urls import Origin
+    from invoke_core.model import ProxyServer
 
 _MOST_ADDRESSES: Final = 8
 """Addresses of one name that are tried."""
+
+_FOREIGN_LOOK_UP_S: Final = 2.0
+"""How long a name is looked up that a proxy will look up too: many are known to the proxy only."""
 
 _SPARE_S: Final = 1.0
 """How much longer than the deadline sockets wait by themselves, should the watchdog be gone."""
@@ -37,6 +45,7 @@ def connected(
     resolver: Resolver,
     allow_loopback: bool,
     tls_context: SSLContext | None,
+    proxy: ProxyServer | None = None,
 ) -> Iterator[socket.socket]:
     """Give a connection that is shut down at the exchange's deadline, and closed after use.
 
@@ -46,20 +55,30 @@ def connected(
         resolver: Looks the name up.
         allow_loopback: Whether addresses that are refused otherwise may be connected to.
         tls_context: For https.
+        proxy: What the connection goes through. For https it is a tunnel to the target; for http
+            it is the proxy that is talked to.
 
     Raises:
         SendError: An address of the name is refused. No connection was made, to no address.
+        ProxyError: The proxy opens no tunnel.
         TimeoutError, OSError, ValueError: As the libraries raise them.
     """
-    found = resolver.addresses(origin.host, origin.port, timeout_s=exchange.deadline.left())
-    if not found:
-        raise socket.gaierror(socket.EAI_NONAME, "no address")
-    if not allow_loopback:
-        _judge(origin, found, exchange)
+    if proxy is None:
+        found = _addresses(origin.host, origin.port, exchange, resolver)
+        if not allow_loopback:
+            _judge(origin, found, exchange)
+    else:
+        if not allow_loopback:
+            _judge(origin, _known_here(origin, exchange, resolver), exchange)
+        # The proxy's own address is the administrator's choice: no caller or target has a say.
+        found = _addresses(proxy.host, proxy.port, exchange, resolver)
     exchange.stage = Stage.CONNECTING
     sock = _connect(found[:_MOST_ADDRESSES], exchange)
     try:
         exchange.deadline.watch(sock)
+        if proxy is not None and tls_context is not None:
+            exchange.stage = Stage.TUNNELLING
+            open_tunnel(sock, origin, proxy)
         if tls_context is not None:
             exchange.stage = Stage.SHAKING_HANDS
             # The wrapped socket takes the connection over from the plain one. It shakes hands
@@ -75,6 +94,23 @@ def connected(
     finally:
         exchange.deadline.unwatch()
         sock.close()
+
+
+def _addresses(
+    host: str, port: int, exchange: Exchange, resolver: Resolver
+) -> Sequence[SocketAddress]:
+    found = resolver.addresses(host, port, timeout_s=exchange.deadline.left())
+    if not found:
+        raise socket.gaierror(socket.EAI_NONAME, "no address")
+    return found
+
+
+def _known_here(origin: Origin, exchange: Exchange, resolver: Resolver) -> Sequence[SocketAddress]:
+    """Return what a name leads to from here; nothing where it is the proxy's to know."""
+    timeout_s = min(_FOREIGN_LOOK_UP_S, exchange.deadline.left())
+    with suppress(OSError, ValueError, OverflowError):
+        return resolver.addresses(origin.host, origin.port, timeout_s=timeout_s)
+    return ()
 
 
 def _judge(origin: Origin, found: Sequence[SocketAddress], exchange: Exchange) -> None:

@@ -33,21 +33,27 @@ class NoAnswerError(Exception):
     """A target closed the connection before its status line."""
 
 
+class ProxyError(Exception):
+    """A proxy does not pass a request on; the message is part of a sentence."""
+
+
 class Stage(IntEnum):
     """How far one hop of an exchange has come."""
 
     LOOKING_UP = 0
     CONNECTING = 1
-    SHAKING_HANDS = 2
-    SENDING = 3
-    WAITING = 4
-    READING_HEADERS = 5
-    READING_BODY = 6
+    TUNNELLING = 2
+    SHAKING_HANDS = 3
+    SENDING = 4
+    WAITING = 5
+    READING_HEADERS = 6
+    READING_BODY = 7
 
 
 _NOT_DONE: Final = {
     Stage.LOOKING_UP: "the look-up of its name had not ended",
     Stage.CONNECTING: "no connection had been made",
+    Stage.TUNNELLING: "the proxy had not opened a tunnel to it",
     Stage.SHAKING_HANDS: "the TLS handshake had not ended",
     Stage.SENDING: "it had not taken the whole request",
     Stage.WAITING: "no answer had begun",
@@ -70,7 +76,8 @@ class Exchange:
         timeout_s: The time it was given.
         deadline: When that ends.
         lease: Counts the bytes it holds.
-        place: Host and port of the hop that is running.
+        place: Host and port of the hop that is running, and the proxy it goes through.
+        is_proxied: Whether it goes through one.
         stage: How far that hop is.
         was_answered: Whether an earlier hop was answered.
         has_client_certificate: Whether the connection has a certificate of its own to show.
@@ -80,6 +87,7 @@ class Exchange:
     deadline: Deadline
     lease: Lease
     place: str = ""
+    is_proxied: bool = False
     stage: Stage = Stage.LOOKING_UP
     was_answered: bool = False
     has_client_certificate: bool = False
@@ -93,10 +101,16 @@ class Exchange:
             return Effect.UNKNOWN
         return Effect.ANSWERED if self.was_answered else Effect.NONE
 
-    def begin_hop(self, place: str) -> None:
-        """Start over for the next hop; what an earlier one showed stays known."""
+    def begin_hop(self, place: str, *, proxy: str = "") -> None:
+        """Start over for the next hop; what an earlier one showed stays known.
+
+        Args:
+            place: Host and port it goes to.
+            proxy: Host and port of the proxy on the way; empty without.
+        """
         self.was_answered = self.was_answered or self.stage >= Stage.READING_HEADERS
-        self.place = place
+        self.is_proxied = bool(proxy)
+        self.place = f"{place} (through the proxy {proxy})" if proxy else place
         self.stage = Stage.LOOKING_UP
 
     def error(self, code: ReasonCode, message: str) -> SendError:
@@ -114,6 +128,12 @@ class Exchange:
         match error:
             case tls.TlsFilesError():
                 found = ReasonCode.TLS_FAILED, str(error)
+            case ProxyError():
+                # It went no further than the proxy, however far that had come with its answer.
+                self.stage = Stage.TUNNELLING
+                found = self._not_passed_on(str(error))
+            case OSError() | ValueError() if self.is_proxied and self.stage < Stage.SHAKING_HANDS:
+                found = self._not_passed_on(self._what_happened(error))
             case BrokenAnswerError() | DecodingError():
                 # A broken answer is one, even where no status line was made out.
                 self.stage = max(self.stage, Stage.READING_HEADERS)
@@ -163,16 +183,23 @@ class Exchange:
         )
         return ReasonCode.CONNECTION_FAILED, f"{self.place} {what}.{advice}"
 
-    def _what_happened(self, error: OSError) -> str:
-        if self.stage is Stage.SHAKING_HANDS:
+    def _not_passed_on(self, what: str) -> tuple[ReasonCode, str]:
+        sentence = f"{self.place} was not reached: the proxy {what}."
+        return ReasonCode.CONNECTION_FAILED, f"{sentence} It is the service connection's proxy."
+
+    def _what_happened(self, error: OSError | ValueError) -> str:
+        if self.stage is Stage.LOOKING_UP:
+            what = "has a name that was not found"
+        elif self.stage is Stage.SHAKING_HANDS:
             what = "closed the connection during the TLS handshake"
         elif self.stage is not Stage.CONNECTING:
             what = "reset the connection"
         elif isinstance(error, TimeoutError):
             what = "did not accept the connection"
         else:
-            what = _UNREACHABLE.get(error.errno or 0) or (
-                f"cannot be connected to ({error.strerror or type(error).__name__})"
+            number, why = (error.errno, error.strerror) if isinstance(error, OSError) else (0, "")
+            what = _UNREACHABLE.get(number or 0) or (
+                f"cannot be connected to ({why or type(error).__name__})"
             )
         return what
 

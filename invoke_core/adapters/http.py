@@ -4,7 +4,7 @@ Each hop has a connection of its own, closed after it. Kept-alive connections wo
 handshake now and then, and cost certainty: a target may close one at the moment a request is
 written to it, and then nobody knows whether a POST took effect. Of ``requests``, and of ``urllib3``
 below it, only the preparing of URLs is used, and so none of what sessions and pools add: no
-proxies, netrc or cookies from the environment, no retries, no redirects of their own, no URL in a
+proxies, netrc or cookies that nobody asked for, no retries, no redirects of their own, no URL in a
 debug log.
 """
 
@@ -25,8 +25,10 @@ from invoke_core.adapters.exchange import (
     BrokenAnswerError,
     Exchange,
     NoAnswerError,
+    ProxyError,
     Stage,
 )
+from invoke_core.adapters.proxies import authorization, proxy_for, proxy_place, refusal
 from invoke_core.adapters.redirects import MOST_REDIRECTS, followed, is_followable
 from invoke_core.adapters.resolver import LookUp, Resolver, system_look_up
 from invoke_core.adapters.tls import TlsContexts, TlsFilesError
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from invoke_core.adapters.budget import ByteBudget, Lease
-    from invoke_core.model import Connection, OutgoingRequest
+    from invoke_core.model import Connection, OutgoingRequest, ProxyServer
     from invoke_core.ports import JudgeUrl
 
 _OWN_HEADERS: Final = (
@@ -57,6 +59,7 @@ _NEVER_WITH_LENGTH: Final = frozenset({Method.GET, Method.HEAD, Method.TRACE})
 _LIBRARY_ERRORS: Final = (
     BrokenAnswerError,
     NoAnswerError,
+    ProxyError,
     DecodingError,
     TlsFilesError,
     h11.LocalProtocolError,  # a header that cannot be written
@@ -139,11 +142,16 @@ class HttpSender:
         allow = terms.connection.allow
         for _ in range(MOST_REDIRECTS + 1):
             url = prepare(request.url)
-            exchange.begin_hop(str(url.origin))
-            with self._connected(url, terms=terms, exchange=exchange) as sock:
+            proxy = proxy_for(url.origin, terms.connection.proxy)
+            exchange.begin_hop(str(url.origin), proxy=proxy_place(proxy))
+            # To an https target the proxy opens a tunnel, and sees nothing of what goes through.
+            forwarder = proxy if url.origin.scheme == "http" else None
+            with self._connected(url, proxy=proxy, terms=terms, exchange=exchange) as sock:
                 transfer = Transfer(sock, exchange)
-                transfer.send(_head(request, url), request.body or b"")
+                transfer.send(_head(request, url, forwarder), request.body or b"")
                 head = transfer.head()
+                if forwarder is not None and head.status == 407:
+                    raise ProxyError(refusal(head.status, forwarder))
                 if not is_followable(head, answers=terms.answers):
                     exchange.stage = Stage.READING_BODY
                     if request.method is Method.HEAD:
@@ -158,7 +166,7 @@ class HttpSender:
         )
 
     def _connected(
-        self, url: PreparedUrl, *, terms: _Terms, exchange: Exchange
+        self, url: PreparedUrl, *, proxy: ProxyServer | None, terms: _Terms, exchange: Exchange
     ) -> AbstractContextManager[socket.socket]:
         is_tls = url.origin.scheme == "https"
         return connected(
@@ -167,6 +175,7 @@ class HttpSender:
             resolver=self._resolver,
             allow_loopback=terms.connection.allow.loopback,
             tls_context=self._tls_contexts.get(terms.connection.tls) if is_tls else None,
+            proxy=proxy,
         )
 
 
@@ -180,13 +189,18 @@ class _Terms:
     limit_bytes: int
 
 
-def _head(request: OutgoingRequest, url: PreparedUrl) -> h11.Request:
+def _head(request: OutgoingRequest, url: PreparedUrl, forwarder: ProxyServer | None) -> h11.Request:
     headers = _headers(request)
     if not any(name.lower() == "host" for name, _ in headers):
         headers.insert(0, ("Host", url.origin.authority))
+    target = url.target
+    if forwarder is not None:
+        # Proxies are told the whole URL (RFC 9112, section 3.2.2).
+        target = f"{url.origin.scheme}://{url.origin.authority}{target}"
+        headers += authorization(forwarder)
     return h11.Request(
         method=request.method,
-        target=url.target,
+        target=target,
         headers=[(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers],
     )
 

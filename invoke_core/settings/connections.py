@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from invoke_core.documents import JsonNumber
 from invoke_core.errors import Fault, PolicyError, did_you_mean
 from invoke_core.headers import is_ours
 from invoke_core.model import (
@@ -17,14 +18,17 @@ from invoke_core.model import (
     BearerAuth,
     Connection,
     ConnectionKind,
+    EgressProxy,
     HeaderAuth,
     KnownConnection,
+    Limits,
     Method,
     NoAuth,
     RedirectRule,
     Secret,
     TlsOptions,
 )
+from invoke_core.settings.proxies import A_PROXY, environment_proxy, proxy_server
 from invoke_core.targets import judge_url
 from invoke_core.variables import SHORTEST_SECRET
 
@@ -40,8 +44,8 @@ UNRESOLVED_REFERENCE: Final = "@Microsoft.KeyVault("
 """What an application setting holds when the platform could not read the secret it refers to."""
 
 _REFERENCE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_KEYS: Final = ("type", "url", "auth", "allow", "tls", "storeBody")
-_LATER_KEYS: Final = frozenset({"environment", "resourceManagerEndpoint", "proxy", "limits"})
+_KEYS: Final = ("type", "url", "auth", "allow", "tls", "proxy", "limits", "storeBody")
+_LATER_KEYS: Final = frozenset({"environment", "resourceManagerEndpoint"})
 _AUTH_KEYS: Final = {
     "none": (),
     "basic": ("username", "password"),
@@ -119,6 +123,8 @@ class _DefinitionReader:
             auth=self._auth(members.get("auth")),
             allow=self._allow(members.get("allow")),
             tls=self._tls(members.get("tls")),
+            proxy=self._proxy(members.get("proxy")),
+            limits=self._limits(members.get("limits")),
             store_body=self._flag(members.get("storeBody"), "storeBody", default=True),
         )
 
@@ -331,6 +337,40 @@ class _DefinitionReader:
             ),
             verify=verify,
         )
+
+    def _proxy(self, value: JsonValue) -> EgressProxy:
+        if value is None:
+            return EgressProxy()
+        text = self._text(value, "proxy")
+        if text == "environment":
+            proxy, unusable = environment_proxy(self._environ)
+            for name in unusable:
+                self._fault("proxy", f"the variable {name} does not hold what it takes: {A_PROXY}.")
+            return proxy
+        server = proxy_server(text)
+        if text and server is None:
+            self._fault("proxy", f'it takes "environment", or {A_PROXY}.')
+        if server is not None and server.password is not None and "${" not in str(value):
+            self._warn("proxy has a password in it; refer to a setting with ${NAME}.")
+        return EgressProxy(http=server, https=server)
+
+    def _limits(self, value: JsonValue) -> Limits:
+        if value is None:
+            return Limits()
+        members = self._object(value, "limits", ("concurrency", "perMinute")) or {}
+        return Limits(
+            concurrency=self._count(members.get("concurrency"), "limits.concurrency"),
+            per_minute=self._count(members.get("perMinute"), "limits.perMinute"),
+        )
+
+    def _count(self, value: JsonValue, where: str) -> int | None:
+        if value is None:
+            return None
+        text = value.text if isinstance(value, JsonNumber) else ""
+        if not re.fullmatch("[1-9][0-9]{0,4}", text, re.ASCII):
+            self._fault(where, "it takes a whole number from 1 to 99999.")
+            return None
+        return int(text)
 
     def _path(self, value: JsonValue, where: str) -> str | None:
         if value is None:

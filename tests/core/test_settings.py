@@ -16,9 +16,12 @@ from invoke_core.model import (
     BearerAuth,
     Connection,
     ConnectionKind,
+    EgressProxy,
     HeaderAuth,
+    Limits,
     Method,
     NoAuth,
+    ProxyServer,
     RedirectRule,
     Secret,
     TlsOptions,
@@ -429,10 +432,12 @@ TYPES = "type: it takes one of generic, azureResourceManager, azureDevOps."
             ["url: The URL has a fragment ('#…'), which is never sent; write %23 for '#'."],
         ),
         ({"uri": URL}, ["there is no 'uri'. Did you mean 'url'?"]),
-        ({"proxy": "environment"}, ["proxy: this is not built yet."]),
+        ({"environment": "x"}, ["environment: this is not built yet."]),
+        ({"proxy": 1}, ["proxy: it takes text."]),
+        ({"limits": 1}, ["limits: it takes an object."]),
         (
-            {"limits": {}, "environment": "x"},
-            ["limits: this is not built yet.", "environment: this is not built yet."],
+            {"limits": {"perminute": 1}},
+            ["limits: there is no 'perminute'. Did you mean 'perMinute'?"],
         ),
         ({"storeBody": "no"}, ["storeBody: it takes true or false."]),
         ({"auth": "basic"}, ["auth: it takes an object."]),
@@ -690,3 +695,106 @@ def test_local_settings_that_cannot_be_read_are_a_fault(
         read_local_settings(tmp_path)
 
     assert caught.value.faults == tuple(Fault(LOCAL_FILE, detail) for detail in details)
+
+
+PROXY = (
+    "the URL of a proxy that is reached over http (http://host:port, with user:password@ before "
+    "the host where it asks for them)"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "server"),
+    [
+        ("http://proxy.example:3128", ProxyServer(host="proxy.example", port=3128)),
+        ("proxy.example:3128/", ProxyServer(host="proxy.example", port=3128)),
+        ("HTTP://Proxy.Example", ProxyServer(host="proxy.example", port=80)),
+        ("http://[::1]:3128", ProxyServer(host="::1", port=3128)),
+        (
+            "http://svc:sw%40rd/f@sh@10.0.0.1:8080",
+            ProxyServer(host="10.0.0.1", port=8080, username="svc", password=Secret("sw@rd/f@sh")),
+        ),
+    ],
+)
+def test_a_proxy_is_for_both_schemes(text: str, server: ProxyServer, tmp_path: Path) -> None:
+    found = connection(tmp_path, environ={"EGRESS": text}, proxy="${EGRESS}")
+
+    assert found.proxy == EgressProxy(http=server, https=server)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://proxy.example:3128",
+        "socks5://proxy.example",
+        "http://",
+        "http://proxy.example:0",
+        "http://proxy.example:65536",
+        "http://proxy.example/path",
+        "http://pr oxy.example",
+        "http://svc:swordfish@",
+        "http://svc:sword\nfish@proxy.example",
+    ],
+)
+def test_what_is_no_proxy_is_a_fault_that_shows_nothing(text: str, tmp_path: Path) -> None:
+    assert complaints(tmp_path, proxy=text) == [f'proxy: it takes "environment", or {PROXY}.']
+
+
+def test_a_password_in_a_proxy_s_url_is_warned_about(tmp_path: Path) -> None:
+    settings = read(tmp_path, proxy="http://svc:swordfish@proxy.example:3128")
+
+    assert settings.warnings == (
+        "connection 'demo': proxy has a password in it; refer to a setting with ${NAME}.",
+    )
+
+
+def test_the_environment_s_proxies_are_used_where_a_connection_asks_for_them(
+    tmp_path: Path,
+) -> None:
+    environ = {
+        "HTTP_PROXY": "http://upper.example:1",
+        "http_proxy": "lower.example:2",
+        "HTTPS_PROXY": "http://secure.example:3",
+        "NO_PROXY": " .Inside.example, 10.0.0.0/8,,",
+    }
+
+    asked = connection(tmp_path, environ=environ, proxy="environment")
+    not_asked = connection(tmp_path, environ=environ)
+
+    assert asked.proxy == EgressProxy(
+        http=ProxyServer(host="lower.example", port=2),
+        https=ProxyServer(host="secure.example", port=3),
+        bypass=(".inside.example", "10.0.0.0/8"),
+    )
+    assert not_asked.proxy == EgressProxy()
+    assert connection(tmp_path, environ={}, proxy="environment").proxy == EgressProxy()
+
+
+def test_all_proxy_stands_in_for_both(tmp_path: Path) -> None:
+    server = ProxyServer(host="all.example", port=3128)
+
+    found = connection(tmp_path, environ={"ALL_PROXY": "all.example:3128"}, proxy="environment")
+
+    assert found.proxy == EgressProxy(http=server, https=server)
+
+
+def test_a_proxy_variable_that_holds_none_is_named(tmp_path: Path) -> None:
+    environ = {"HTTPS_PROXY": "socks5://user:swordfish@proxy.example"}
+
+    assert complaints(tmp_path, environ=environ, proxy="environment") == [
+        f"proxy: the variable HTTPS_PROXY does not hold what it takes: {PROXY}."
+    ]
+
+
+def test_limits_are_read(tmp_path: Path) -> None:
+    found = connection(tmp_path, limits={"concurrency": 4, "perMinute": 99999})
+
+    assert found.limits == Limits(concurrency=4, per_minute=99999)
+    assert connection(tmp_path, limits={}).limits == Limits()
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, 100000, "4", True, [1]])
+def test_a_limit_that_is_no_count_is_a_fault(value: object, tmp_path: Path) -> None:
+    assert complaints(tmp_path, limits={"perMinute": value}) == [
+        "limits.perMinute: it takes a whole number from 1 to 99999."
+    ]

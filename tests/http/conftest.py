@@ -16,6 +16,7 @@ from invoke_core.model import (
     Answer,
     Connection,
     ConnectionKind,
+    EgressProxy,
     Method,
     OutgoingRequest,
     TlsOptions,
@@ -97,6 +98,7 @@ class Client:
     sender: HttpSender = field(default_factory=lambda: HttpSender(budget=ByteBudget(1 << 28)))
     allow: Allow = field(default_factory=lambda: Allow(loopback=True))
     tls: TlsOptions = field(default_factory=TlsOptions)
+    proxy: EgressProxy = field(default_factory=EgressProxy)
     judge: Callable[[str], None] = accept_any
     answers: Container[int] = range(200, 300)
     timeout_s: float = 10.0
@@ -112,7 +114,12 @@ class Client:
     ) -> Answer:
         """Send a request, let go of the answer's bytes, and return it."""
         connection = Connection(
-            name="target", kind=ConnectionKind.GENERIC, url=url, allow=self.allow, tls=self.tls
+            name="target",
+            kind=ConnectionKind.GENERIC,
+            url=url,
+            allow=self.allow,
+            tls=self.tls,
+            proxy=self.proxy,
         )
         request = OutgoingRequest(method=method, url=url, headers=headers, body=body)
         with self.sender.send(

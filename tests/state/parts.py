@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from secrets import token_urlsafe
 from threading import Lock
-from time import sleep
+from time import monotonic, sleep
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -19,6 +19,7 @@ from invoke_core.drafts import Call, Drafts
 from invoke_core.errors import StoreUnavailableError
 from invoke_core.journal import Journal
 from invoke_core.lifecycle import Exchanged, Record
+from invoke_core.limits import ConnectionLimits
 from invoke_core.listing import Listing
 from invoke_core.model import (
     Allow,
@@ -226,6 +227,7 @@ def make_service(store: EntityStore, *, url: str, now: Callable[[], datetime]) -
             instance.journal, sleep=lambda _: None, run_later=lambda work: work()
         ),
         places=Places(64),
+        limits=ConnectionLimits(monotonic),
         now=now,
     )
 
