@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from invoke_core.adapters.budget import ByteBudget, Lease
+    from invoke_core.errors import SendError
     from invoke_core.model import Connection, OutgoingRequest, ProxyServer
     from invoke_core.ports import JudgeUrl
 
@@ -55,6 +56,8 @@ _OWN_HEADERS: Final = (
 
 _NEVER_WITH_LENGTH: Final = frozenset({Method.GET, Method.HEAD, Method.TRACE})
 """Methods that announce no empty body; ``requests`` has one announced for all others."""
+
+_PART_BYTES: Final = 32 * 1024
 
 _LIBRARY_ERRORS: Final = (
     BrokenAnswerError,
@@ -219,14 +222,9 @@ def _headers(request: OutgoingRequest) -> list[tuple[str, str]]:
 
 
 def _body(transfer: Transfer, head: Head, limit_bytes: int, exchange: Exchange) -> bytes:
-    too_large = exchange.error(
-        ReasonCode.RESPONSE_TOO_LARGE,
-        f"The answer of {exchange.place} is longer than {limit_bytes} bytes, decompressed"
-        " (MAX_RESPONSE_BYTES); ask for less, a page or single fields, or raise the setting.",
-    )
     is_packed = any(head.values("content-encoding"))
     if not is_packed and (head.length or 0) > limit_bytes and head.status not in {204, 304}:
-        raise too_large
+        raise _too_large(limit_bytes, exchange)
     # Packed, a body of the limit may be a little longer than unpacked.
     most_bytes = limit_bytes + limit_bytes // 100 + 1024
 
@@ -238,17 +236,36 @@ def _body(transfer: Transfer, head: Head, limit_bytes: int, exchange: Exchange) 
             exchange.deadline.left()
             passed_bytes += len(piece)
             if passed_bytes > most_bytes:
-                raise too_large
+                raise _too_large(limit_bytes, exchange)
             yield piece
 
-    body = bytearray()
+    # Kept in parts of a middling size. One growing buffer is copied as it grows, and leaves holes
+    # behind; a part for each piece would cost more than the piece, where a target sends bytes one
+    # by one.
+    parts: list[bytes] = []
+    part = bytearray()
+    length = 0
     received = bounded(transfer.body(head))
     for piece in decoded(received, head.values("content-encoding"), bounded=bounded):
-        if len(body) + len(piece) > limit_bytes:
-            raise too_large
+        length += len(piece)
+        if length > limit_bytes:
+            raise _too_large(limit_bytes, exchange)
         exchange.lease.add(len(piece))
-        body += piece
+        part += piece
+        if len(part) >= _PART_BYTES:
+            parts.append(bytes(part))
+            part.clear()
     # What follows the end of an encoding is dropped, but has to be there as announced.
     for _ in received:
         pass
-    return bytes(body)
+    return b"".join([*parts, part])
+
+
+def _too_large(limit_bytes: int, exchange: Exchange) -> SendError:
+    # Made where it is raised: an error that a variable of its own frame names keeps that frame,
+    # and the bytes of the answer with it, until the garbage collector comes by.
+    return exchange.error(
+        ReasonCode.RESPONSE_TOO_LARGE,
+        f"The answer of {exchange.place} is longer than {limit_bytes} bytes, decompressed"
+        " (MAX_RESPONSE_BYTES); ask for less, a page or single fields, or raise the setting.",
+    )

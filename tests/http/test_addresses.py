@@ -122,6 +122,25 @@ def test_no_notation_of_this_machine_is_connected_to(host: str, start: Start) ->
     assert four.connections == 0
 
 
+@pytest.mark.parametrize("address", [text for text in REFUSED if " " not in text])
+def test_refused_address_is_not_connected_to_whether_written_or_looked_up(
+    address: str, start: Start
+) -> None:
+    # Judged before a socket is made, so none of these is ever asked for a connection.
+    target = start(answering(answer()))
+    looked_up = Client(sender=resolving((address, target.port)), allow=Allow(), timeout_s=2)
+    written = Client(allow=Allow(), timeout_s=2)
+    host = f"[{address.partition('%')[0]}]" if ":" in address else address
+
+    failures = [
+        looked_up.fail(f"http://name.example:{target.port}/"),
+        written.fail(f"http://{host}:{target.port}/"),
+    ]
+
+    assert {(failure.code, failure.effect) for failure in failures} == {("addressRefused", "none")}
+    assert target.connections == 0
+
+
 def resolving(*addresses: SocketAddress) -> HttpSender:
     def look_up(_host: str, _port: int) -> Sequence[SocketAddress]:
         return addresses

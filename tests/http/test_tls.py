@@ -59,6 +59,24 @@ def test_expired_certificate(start: Start, authority: Authority, secure: Client)
     )
 
 
+def test_certificate_that_is_not_valid_yet(
+    start: Start, authority: Authority, secure: Client
+) -> None:
+    soon = dt.datetime.now(dt.UTC) + dt.timedelta(days=1)
+    early = authority.ca.issue_cert(
+        "127.0.0.1", not_before=soon, not_after=soon + dt.timedelta(days=1)
+    )
+    target = start(answering(answer()), tls=server_context(early))
+
+    failure = secure.fail(target.origin)
+
+    assert (failure.code, failure.effect) == ("tlsFailed", "none")
+    assert failure.message == (
+        f"127.0.0.1:{target.port} shows a certificate that is not valid yet; check its dates, and "
+        "the clock here."
+    )
+
+
 @pytest.mark.parametrize(
     ("issued_for", "host"), [("other.example", "localhost"), ("127.0.0.2", "127.0.0.1")]
 )

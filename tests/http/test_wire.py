@@ -100,7 +100,7 @@ def test_environment_adds_nothing(
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login me password secret\n")
     monkeypatch.setenv("NETRC", str(netrc))
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "https_proxy"):
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     setting = answer(headers=["Set-Cookie: a=b; Path=/"])
     target = start(answering(setting))

@@ -57,7 +57,7 @@ def test_a_running_request_is_finished_before_the_end(process: subprocess.Popen[
     answers: list[bytes] = []
 
     def ask() -> None:
-        with urllib.request.urlopen(f"{url}/api/slow?s=1", timeout=10) as answer:  # noqa: S310
+        with urllib.request.urlopen(f"{url}/api/slow?s=1", timeout=10) as answer:  # noqa: S310  # loopback
             answers.append(answer.read())
 
     asking = threading.Thread(target=ask)
@@ -81,7 +81,7 @@ def test_held_calls_do_not_keep_the_process_from_ending(process: subprocess.Pope
             stack.enter_context(client)
             client.sendall(b"GET /api/slow?s=60 HTTP/1.1\r\nHost: h\r\n\r\n")
         # The server has taken up those before it once this one is answered.
-        urllib.request.urlopen(f"{url}/api/open", timeout=10).close()  # noqa: S310
+        urllib.request.urlopen(f"{url}/api/open", timeout=10).close()  # noqa: S310  # loopback
         started = time.monotonic()
 
         process.terminate()
@@ -98,7 +98,7 @@ def test_a_second_signal_does_not_wait(process: subprocess.Popen[str]) -> None:
 
     def ask() -> None:
         with pytest.raises(OSError, match=r"closed|reset"):
-            urllib.request.urlopen(f"{url}/api/slow?s=30", timeout=40)  # noqa: S310
+            urllib.request.urlopen(f"{url}/api/slow?s=30", timeout=40)  # noqa: S310  # loopback
 
     asking = threading.Thread(target=ask)
     asking.start()

@@ -68,12 +68,12 @@ def _pyenv_root() -> Path:
 
 def _output(*command: str) -> str:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+        done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603  # our own command
     except (OSError, subprocess.CalledProcessError):
         return ""
     return done.stdout.strip()
 
 
 def _run(*command: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # our own command
     assert done.returncode == 0, done.stderr

@@ -121,7 +121,7 @@ def test_serve_runs_the_functions_until_it_is_told_to_stop(
         url = url_in(lines)
         without_key = post(url, step)
         with_key = post(url, step, {"x-functions-key": "k3y"})
-        with urllib.request.urlopen(f"{url}/api/health", timeout=10) as answer:  # noqa: S310
+        with urllib.request.urlopen(f"{url}/api/health", timeout=10) as answer:  # noqa: S310  # likewise
             health = json.load(answer)
         process.send_signal(signal.SIGTERM)
         code = process.wait(10)

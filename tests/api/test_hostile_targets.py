@@ -1,0 +1,110 @@
+"""Targets and proxies that try to get at what is not theirs, seen through the whole service.
+
+Source: HTTP contract, section 7 ("Redirects", ``proxy``); section 4 ("Secrets read ``***``").
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.api.conftest import PASSWORD, demo_connections, make_client
+from tests.api.target import Received, Reply, Target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.api.conftest import Client
+
+PROXY_PASSWORD = "sw0rdfish/#1"
+
+
+@pytest.fixture
+def other() -> Iterator[Target]:
+    """A server that nothing may reach."""
+    with Target() as running:
+        yield running
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_redirect_to_another_server_hands_over_nothing(
+    method: str, status: int, client: Client, target: Target, other: Target
+) -> None:
+    target.reply = lambda _: Reply(status=status, headers={"Location": f"{other.url}/take"})
+
+    answered = client.step(method=method, waitForCompletion="true")
+
+    assert (answered.status, answered.json["reason"]["code"]) == (424, "redirectRefused")
+    assert [request.method for request in target.received] == [method]
+    assert target.received[0].header("AuthToken")
+    assert target.received[0].header("Authorization")
+    assert other.received == []
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["/v1/secret", "/v2/open", "/v1/open/../secret", "/v1/open/%2e%2e/secret", "/v1/open%2fx"],
+)
+def test_a_redirect_to_a_path_that_is_not_granted_is_not_followed(
+    location: str, tmp_path: Path, target: Target
+) -> None:
+    allow = {"paths": ["/v1/open/*"], "loopback": True}
+    client = make_client(tmp_path, demo_connections(f"{target.url}/v1", allow=allow))
+    target.reply = lambda _: Reply(status=307, headers={"Location": location})
+
+    answered = client.step(method="GET", urlSuffix="/open/a")
+
+    assert (answered.status, answered.json["reason"]["code"]) == (424, "redirectRefused")
+    assert [request.path for request in target.received] == ["/v1/open/a"]
+
+
+@pytest.mark.parametrize("method", ["TRACE", "GET", "POST"])
+def test_a_request_echoed_as_it_was_tells_a_criteria_nothing_of_the_credential(
+    method: str, client: Client, target: Target
+) -> None:
+    def echo(request: Received) -> Reply:
+        lines = [f"{request.method} {request.path} HTTP/1.1"]
+        lines += [f"{name}: {value}" for name, value in request.headers]
+        return Reply("\r\n".join(lines).encode(), headers={"Content-Type": "message/http"})
+
+    target.reply = echo
+    sent = base64.b64encode(f"svc:{PASSWORD}".encode()).decode()
+
+    guesses = [
+        client.step(method=method, successCriteria=f"contains(response.content, '{guess}')")
+        for guess in (sent, sent[:8], PASSWORD, "Basic ***")
+    ]
+
+    results = [answered.json["criteria"]["result"] for answered in guesses]
+    assert results == [False, False, False, True]
+    assert all(sent.encode() not in answered.body for answered in guesses)
+
+
+def test_a_proxy_that_echoes_its_credential_shows_it_to_nobody(
+    tmp_path: Path, target: Target
+) -> None:
+    # The proxy answers itself, as one that refuses a target does.
+    proxy = target.url.replace("http://", "http://svc:${PROXY_PASSWORD}@")
+    client = make_client(
+        tmp_path,
+        demo_connections("http://inside.example", proxy=proxy),
+        PROXY_PASSWORD=PROXY_PASSWORD,
+    )
+    seen = base64.b64encode(f"svc:{PROXY_PASSWORD}".encode()).decode()
+    target.reply = lambda request: Reply(
+        json.dumps({"seen": request.header("Proxy-Authorization"), "p": PROXY_PASSWORD}).encode()
+    )
+
+    answered = client.step(method="GET", successCriteria="eq(root.seen, 'Basic ***')")
+
+    (received,) = target.received
+    assert received.path == "http://inside.example/"
+    assert received.header("Proxy-Authorization") == f"Basic {seen}"
+    assert answered.json["criteria"]["result"] is True
+    assert answered.json["response"]["body"] == {"seen": "Basic ***", "p": "***"}
+    assert seen.encode() not in answered.body
