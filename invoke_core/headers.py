@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Final
 
 from invoke_core.documents import JsonValue, parse_input
 from invoke_core.errors import JsonSyntaxError
-from invoke_core.model import BasicAuth, BearerAuth, HeaderAuth
+from invoke_core.model import (
+    BasicAuth,
+    BearerAuth,
+    ClientCredentialsAuth,
+    FetchedAuth,
+    HeaderAuth,
+    Secret,
+    ServicePrincipalAuth,
+)
 from invoke_core.steps import Given, is_absent, pointer, scalar_text, typed
 
 if TYPE_CHECKING:
@@ -155,7 +163,8 @@ def with_credential(
 
     Args:
         headers: The caller's headers.
-        auth: The connection's credential.
+        auth: The connection's credential. Of one that is fetched only the header's name is known
+            yet; once there is a token, this is called again with a ``BearerAuth``.
 
     Returns:
         The headers to send, and a warning where the credential replaced one of the caller's.
@@ -168,6 +177,8 @@ def with_credential(
             credential = ("Authorization", f"Bearer {auth.token.reveal()}")
         case HeaderAuth():
             credential = (auth.name, auth.value.reveal())
+        case _ if isinstance(auth, FetchedAuth):
+            credential = ("Authorization", "Bearer")
         case _:
             return headers, None
     kept = tuple(header for header in headers if header[0].lower() != credential[0].lower())
@@ -190,6 +201,10 @@ def credential_texts(auth: Auth) -> tuple[str, ...]:
             return (auth.token.reveal(),)
         case HeaderAuth():
             return (auth.value.reveal(),)
+        case ServicePrincipalAuth(client_secret=Secret() as secret):
+            return (secret.reveal(),)
+        case ClientCredentialsAuth():
+            return (auth.client_secret.reveal(),)
         case _:
             return ()
 

@@ -141,6 +141,7 @@ class ReasonCode(StrEnum):
     ADDRESS_REFUSED = "addressRefused"
     TOO_MANY_REDIRECTS = "tooManyRedirects"
     REDIRECT_REFUSED = "redirectRefused"
+    CREDENTIAL_FAILED = "credentialFailed"
     CALLBACK_FAILED = "callbackFailed"
     CALLBACK_TIMED_OUT = "callbackTimedOut"
     CANCELED = "canceled"
@@ -213,7 +214,70 @@ class HeaderAuth:
     value: Secret
 
 
-Auth = NoAuth | BasicAuth | BearerAuth | HeaderAuth
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManagedIdentityAuth:
+    """A token of the identity that the platform gives the app.
+
+    Attributes:
+        scope: What the token is for.
+        client_id: Which user-assigned identity; None for the app's own.
+    """
+
+    scope: str
+    client_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServicePrincipalAuth:
+    """A token of an application registered in Microsoft Entra ID.
+
+    Attributes:
+        scope: What the token is for.
+        authority: URL of the service that issues it, without the tenant.
+        tenant_id: The tenant, by id or domain.
+        client_id: The application.
+        client_secret: Its secret; None where it shows a certificate.
+        certificate: Path of a PEM file with its certificate and key; None where it has a secret.
+    """
+
+    scope: str
+    authority: str
+    tenant_id: str
+    client_id: str
+    client_secret: Secret | None = None
+    certificate: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AzureCliAuth:
+    """A token of whoever is signed in to the Azure CLI, for work on one's own machine."""
+
+    scope: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientCredentialsAuth:
+    """A token by the OAuth 2.0 client credentials grant (RFC 6749, section 4.4).
+
+    Attributes:
+        token_url: Where tokens are asked for.
+        client_id: Who asks.
+        client_secret: Proves it.
+        scope: What the token is to allow; empty to leave it to the issuer.
+        audience: Whom it is for, where the issuer wants to be told; empty otherwise.
+    """
+
+    token_url: str
+    client_id: str
+    client_secret: Secret
+    scope: str = ""
+    audience: str = ""
+
+
+FetchedAuth = ManagedIdentityAuth | ServicePrincipalAuth | AzureCliAuth | ClientCredentialsAuth
+"""Credentials whose bearer token is fetched when it is needed."""
+
+Auth = NoAuth | BasicAuth | BearerAuth | HeaderAuth | FetchedAuth
 
 
 class RedirectRule(StrEnum):

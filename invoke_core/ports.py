@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Sequence
     from contextlib import AbstractContextManager
 
-    from invoke_core.model import Answer, Connection, OutgoingRequest
+    from invoke_core.model import Answer, Connection, OutgoingRequest, Secret
 
 Clock = Callable[[], datetime]
 """Returns the time now: aware, UTC, whole milliseconds, since that is what is stored of it."""
@@ -89,6 +89,41 @@ class Sender(Protocol):
 
     def spent(self) -> bool:
         """Tell whether the process holds as many bytes of answers as it may."""
+        ...
+
+
+class Credentials(Protocol):
+    """Has the tokens of connections whose credential is fetched (``model.FetchedAuth``).
+
+    A token is kept until shortly before its end, by connection, and fetched once however many
+    ask for it at the same time.
+    """
+
+    def token(
+        self, connection: Connection, *, timeout_s: float, refused: Secret | None = None
+    ) -> Secret:
+        """Return the bearer token to send.
+
+        Args:
+            connection: Its ``auth`` is a ``FetchedAuth``; its ``tls`` and ``allow.loopback``
+                count for fetching as well.
+            timeout_s: Seconds it may take.
+            refused: A token that the target has just answered with 401; another is fetched in its
+                place, unless somebody did so already. It is returned itself where a new one was
+                refused too a moment ago (``note_refused``): asking again would change nothing.
+
+        Raises:
+            SendError: There is none: ``credentialFailed``, effect ``none``. No later than
+                ``timeout_s`` after the call, give or take 0.5 s.
+        """
+        ...
+
+    def note_refused(self, connection: Connection, token: Secret) -> None:
+        """Learn that the target refused a token fetched in place of a refused one."""
+        ...
+
+    def known(self, connection: Connection) -> tuple[Secret, ...]:
+        """Return the tokens of a connection that are still remembered, for masking."""
         ...
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
+from hypothesis import settings
 
 from invoke_core.adapters.sqlite import SqliteStore
 from invoke_core.adapters.tables import TablesStore
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
     from invoke_core.ports import EntityStore
 
     OpenStore = Callable[[], EntityStore]
+
+
+# A busy machine is no fault of an example; what has to be quick says so in its own test.
+settings.register_profile("busy machines", deadline=None)
+settings.load_profile("busy machines")
 
 
 @pytest.fixture(scope="session")

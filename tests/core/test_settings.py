@@ -414,7 +414,6 @@ TYPES = "type: it takes one of generic, azureResourceManager, azureDevOps."
         ({"type": ...}, [TYPES]),
         ({"type": 1}, [TYPES]),
         ({"type": "Generik"}, [f"{TYPES} Did you mean 'generic'?"]),
-        ({"type": "azureDevOps"}, ["type: 'azureDevOps' is not built yet."]),
         ({"url": ...}, ["url: it is missing."]),
         ({"url": ""}, ["url: it is empty."]),
         ({"url": "${EMPTY}"}, ["url: it is empty."]),
@@ -432,7 +431,7 @@ TYPES = "type: it takes one of generic, azureResourceManager, azureDevOps."
             ["url: The URL has a fragment ('#…'), which is never sent; write %23 for '#'."],
         ),
         ({"uri": URL}, ["there is no 'uri'. Did you mean 'url'?"]),
-        ({"environment": "x"}, ["environment: this is not built yet."]),
+        ({"environment": "x"}, ["there is no 'environment'."]),
         ({"proxy": 1}, ["proxy: it takes text."]),
         ({"limits": 1}, ["limits: it takes an object."]),
         (
@@ -447,7 +446,6 @@ TYPES = "type: it takes one of generic, azureResourceManager, azureDevOps."
             {"auth": {"scheme": "bassic"}},
             [f"auth.scheme: it takes one of {SCHEMES}. Did you mean 'basic'?"],
         ),
-        ({"auth": {"scheme": "azureCli"}}, ["auth.scheme: 'azureCli' is not built yet."]),
         ({"auth": {"scheme": "none", "token": "${P}"}}, ["auth: there is no 'token'."]),
         (
             {"auth": {"scheme": "basic", "pasword": "${P}"}},
