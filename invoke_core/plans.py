@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from invoke_core.journal import Head, Journal, Loaded
     from invoke_core.model import ConnectionBook
     from invoke_core.patches import RecordPatch
-    from invoke_core.ports import Clock, Pause, Seal
+    from invoke_core.ports import Clock, Credentials, Pause, Seal
     from invoke_core.transitions import Transitions
 
     Form = dict[str, JsonValue]
@@ -110,6 +110,7 @@ class PlanService:
     journal: Journal
     transitions: Transitions
     connections: ConnectionBook
+    credentials: Credentials
     seal: Seal
     now: Clock
     pause: Pause
@@ -318,6 +319,9 @@ class PlanService:
         proxy = connection.proxy if connection else EgressProxy()
         texts = (*credential_texts(auth), *proxy_texts(proxy))
         secrets = self.seal.unseal(record.sealed, token=plan.token)
+        if connection:
+            fetched = self.credentials.known(connection)
+            texts = (*texts, *(token.reveal() for token in fetched))
         return UploadMask(credential_masker(auth, proxy), (*texts, plan.token, *secrets))
 
     def _append(self, plan: OpenPlan, addition_to: Callable[[Loaded], _Addition]) -> Any:  # noqa: ANN401  # what the addition answers; its maker knows

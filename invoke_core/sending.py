@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
@@ -12,9 +12,13 @@ from invoke_core.errors import ConnectionUnavailableError, SendError
 from invoke_core.headers import credential_texts, proxy_texts, with_credential
 from invoke_core.lifecycle import Exchanged
 from invoke_core.model import (
+    BearerAuth,
     CompletionEvent,
     Effect,
     EgressProxy,
+    FetchedAuth,
+    Issue,
+    IssueType,
     OutgoingRequest,
     Reason,
     ReasonCode,
@@ -26,14 +30,16 @@ from invoke_core.variables import Masker
 from invoke_core.verdict import judge
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from invoke_core.inputs import Task
-    from invoke_core.model import Answer, Auth, Connection, ConnectionBook, Correlation
-    from invoke_core.ports import Sender
+    from invoke_core.model import Answer, Auth, Connection, ConnectionBook, Correlation, Secret
+    from invoke_core.ports import Credentials, Sender
 
 _TRACE_PARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _TRACE_STATE: Final = re.compile(r"[\x20-\x7e]{1,512}")
+
+_UNAUTHORIZED: Final = 401
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +52,7 @@ class Prepared:
         request: What will stand on the wire.
         view: What may be shown of it.
         masker: Hides every secret of the task and its connection.
+        credential: Hides the connection's own credential in an answer.
         warnings: Remarks for the author, masked.
     """
 
@@ -54,6 +61,7 @@ class Prepared:
     request: OutgoingRequest = field(repr=False)
     view: RequestView
     masker: Masker
+    credential: Masker
     warnings: tuple[str, ...]
 
 
@@ -77,22 +85,28 @@ class Sending:
         self,
         *,
         sender: Sender,
+        credentials: Credentials,
         connections: ConnectionBook,
         exchange_timeout_s: float,
         body_limit_bytes: int,
+        monotonic_s: Callable[[], float],
     ) -> None:
         """Keep the parts.
 
         Args:
             sender: Carries out exchanges.
+            credentials: Has the tokens of connections that need one.
             connections: The service connections there are.
             exchange_timeout_s: Seconds for one exchange with a target.
             body_limit_bytes: Longest body of an answer, content encodings undone.
+            monotonic_s: Tells how much of an exchange's time is left.
         """
         self._sender = sender
+        self._credentials = credentials
         self._connections = connections
         self._exchange_timeout_s = exchange_timeout_s
         self._body_limit_bytes = body_limit_bytes
+        self._monotonic_s = monotonic_s
 
     def prepare(
         self,
@@ -118,7 +132,8 @@ class Sending:
         """
         connection = self._connection(task.connection)
         url = self._granted_url(task, connection, caller)
-        masker = credential_masker(connection.auth, connection.proxy).also((*task.secrets, token))
+        credential = credential_masker(connection.auth, connection.proxy)
+        masker = credential.also((*task.secrets, token))
         headers, warning = with_credential(_with_trace(task.headers, trace), connection.auth)
         request = OutgoingRequest(method=task.method, url=url, headers=headers, body=task.body)
         warnings = [*task.warnings, *([warning] if warning else []), *_tls_warnings(connection)]
@@ -136,6 +151,7 @@ class Sending:
                 },
             ),
             masker=masker,
+            credential=credential,
             warnings=tuple(masker.show(text) for text in warnings),
         )
 
@@ -148,26 +164,65 @@ class Sending:
         return self._sender.spent()
 
     def send(self, prepared: Prepared) -> Sent:
-        """Send a request and judge what comes back; a failure is an outcome too."""
-        task, connection, masker = prepared.task, prepared.connection, prepared.masker
+        """Send a request and judge what comes back; a failure is an outcome too.
+
+        Where the credential is a token that has to be fetched, that takes of the same time, and a
+        target that answers 401 is asked once more, with a new token (contract, section 7).
+        """
+        timeout_s = self.timeout_s(prepared.task)
+        if not isinstance(prepared.connection.auth, FetchedAuth):
+            return self._exchanged(prepared, timeout_s)
+        ends_at = self._monotonic_s() + timeout_s
+        try:
+            token = self._credentials.token(prepared.connection, timeout_s=timeout_s)
+        except SendError as error:
+            return _failed(error, prepared.masker)
+        prepared = _bearing(prepared, token)
+        sent = self._exchanged(prepared, self._left_s(ends_at))
+        return self._sent_anew(prepared, token, sent, ends_at) if _is_refused(sent) else sent
+
+    def _sent_anew(self, prepared: Prepared, token: Secret, sent: Sent, ends_at: float) -> Sent:
+        """Send a request once more whose token was refused; keep the refusal where that fails."""
+        connection = prepared.connection
+        try:
+            renewed = self._credentials.token(
+                connection, timeout_s=self._left_s(ends_at), refused=token
+            )
+        except SendError as error:
+            return _with_warning(sent, prepared.masker.show(error.message))
+        if renewed == token:
+            return sent
+        again = self._exchanged(_bearing(prepared, renewed), self._left_s(ends_at))
+        if _is_refused(again):
+            self._credentials.note_refused(connection, renewed)
+        reason = again.outcome.reason
+        if reason is not None and reason.effect is Effect.NONE:
+            # The second request did not reach the target; the first did.
+            reason = replace(reason, effect=Effect.ANSWERED)
+            return replace(again, outcome=replace(again.outcome, reason=reason))
+        return again
+
+    def _left_s(self, ends_at: float) -> float:
+        """Return the seconds left, in tenths: they stand in sentences."""
+        return max(0.0, round(ends_at - self._monotonic_s(), 1))
+
+    def _exchanged(self, prepared: Prepared, timeout_s: float) -> Sent:
+        task, connection = prepared.task, prepared.connection
         try:
             with self._sender.send(
                 prepared.request,
                 connection=connection,
                 judge=lambda url: self._judge_prepared(url, connection),
                 answers=task.valid_status,
-                timeout_s=self.timeout_s(task),
+                timeout_s=timeout_s,
                 limit_bytes=self._body_limit_bytes,
             ) as answer:
                 return Sent(
-                    outcome=_judged(answer, task, connection, masker),
+                    outcome=_judged(answer, prepared),
                     body_bytes=len(answer.body),
                 )
         except SendError as error:
-            reason = Reason(
-                ReasonCode(error.code), masker.show(error.message), Effect(error.effect)
-            )
-            return Sent(outcome=Exchanged(result=Result.FAILED, reason=reason))
+            return _failed(error, prepared.masker)
 
     def _connection(self, name: str) -> Connection:
         known = self._connections.find(name)
@@ -198,12 +253,49 @@ def credential_masker(auth: Auth, proxy: EgressProxy = _DIRECT) -> Masker:
     return Masker((*credential_texts(auth), *proxy_texts(proxy)))
 
 
-def _judged(answer: Answer, task: Task, connection: Connection, masker: Masker) -> Exchanged:
+def _bearing(prepared: Prepared, token: Secret) -> Prepared:
+    """Return a request with the token it is sent with, which is masked like any credential."""
+    bearer = BearerAuth(token=token)
+    headers, _ = with_credential(prepared.request.headers, bearer)
+    texts = credential_texts(bearer)
+    return replace(
+        prepared,
+        request=replace(prepared.request, headers=headers),
+        masker=prepared.masker.also(texts),
+        credential=prepared.credential.also(texts),
+    )
+
+
+def _failed(error: SendError, masker: Masker) -> Sent:
+    reason = Reason(ReasonCode(error.code), masker.show(error.message), Effect(error.effect))
+    return Sent(outcome=Exchanged(result=Result.FAILED, reason=reason))
+
+
+def _is_refused(sent: Sent) -> bool:
+    """Tell whether the target answered that it does not take the token.
+
+    A task that lists 401 in validStatusCodes takes it for an answer.
+    """
+    response, reason = sent.outcome.response, sent.outcome.reason
+    return (
+        response is not None
+        and response.status == _UNAUTHORIZED
+        and reason is not None
+        and reason.code is ReasonCode.STATUS_CODE
+    )
+
+
+def _with_warning(sent: Sent, text: str) -> Sent:
+    issue = Issue(IssueType.WARNING, text)
+    outcome = replace(sent.outcome, issues=(*sent.outcome.issues, issue))
+    return replace(sent, outcome=outcome)
+
+
+def _judged(answer: Answer, prepared: Prepared) -> Exchanged:
     """Judge an answer and keep what may be shown of it; the answer itself is let go after."""
+    task, masker = prepared.task, prepared.masker
     reading = AnswerReading(
-        answer,
-        credential=credential_masker(connection.auth, connection.proxy),
-        store_body=connection.store_body,
+        answer, credential=prepared.credential, store_body=prepared.connection.store_body
     )
     verdict = judge(
         reading,

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 _RANGE: Final = re.compile(r"\s*([1-9]\d\d)\s*(?:-\s*([1-9]\d\d)\s*)?", re.ASCII)
 
 
+_WRONG_AUDIENCE: Final = "InvalidAuthenticationTokenAudience"
+"""What Azure Resource Manager says to a token for another API (agentless protocol, section 7)."""
+
+
 @dataclass(frozen=True, slots=True)
 class StatusCodes:
     """The status codes that count as success.
@@ -99,7 +103,8 @@ def judge(
     if status not in valid:
         return _failed(
             ReasonCode.STATUS_CODE,
-            f"The target answered {status}, and validStatusCodes is {mask(valid.text)}.",
+            f"The target answered {status}, and validStatusCodes is {mask(valid.text)}."
+            f"{_hint(reading)}",
         )
     if criteria is None:
         return Verdict(result=Result.SUCCEEDED)
@@ -136,6 +141,20 @@ def _judge_criteria(
     if not evaluation.result:
         return _failed(ReasonCode.CRITERIA_NOT_MET, evaluation.message, view)
     return Verdict(result=Result.SUCCEEDED, criteria=view)
+
+
+def _hint(reading: AnswerReading) -> str:
+    """Return a sentence on what is wrong with a credential, where the target says it."""
+    challenge = next(
+        (value for name, value in reading.headers.items() if name.lower() == "www-authenticate"), ""
+    )
+    refused = reading.answer.status == 401
+    if not refused or not (_WRONG_AUDIENCE in challenge or _WRONG_AUDIENCE in reading.text):
+        return ""
+    return (
+        f" It says {_WRONG_AUDIENCE}: the token is for another audience. Check the service"
+        " connection's auth.scope, and its environment or audience."
+    )
 
 
 def _failed(code: ReasonCode, message: str, criteria: CriteriaView | None = None) -> Verdict:

@@ -127,6 +127,7 @@ def build_app(environ: Mapping[str, str], *, root: Path) -> App:
 
 def _working_app(settings: Settings, *, platform_auth: bool) -> App:
     from invoke_core.adapters.budget import ByteBudget  # noqa: PLC0415
+    from invoke_core.adapters.credentials import TokenCredentials  # noqa: PLC0415
     from invoke_core.adapters.http import HttpSender  # noqa: PLC0415
     from invoke_core.adapters.sealing import TokenSeal  # noqa: PLC0415
     from invoke_core.claims import Claims  # noqa: PLC0415
@@ -148,11 +149,15 @@ def _working_app(settings: Settings, *, platform_auth: bool) -> App:
     journal = Journal(store, new_id=_new_id)
     wakeups = Wakeups()
     transitions = Transitions(journal=journal, wakeups=wakeups, now=_now, pause=_pause)
+    sender = HttpSender(budget=ByteBudget(settings.max_buffered_bytes))
+    credentials = TokenCredentials(sender=sender)
     sending = Sending(
-        sender=HttpSender(budget=ByteBudget(settings.max_buffered_bytes)),
+        sender=sender,
+        credentials=credentials,
         connections=settings.connections,
         exchange_timeout_s=settings.api_response_timeout_s,
         body_limit_bytes=settings.max_response_bytes,
+        monotonic_s=monotonic,
     )
     seal = TokenSeal()
     drafts = Drafts(
@@ -183,6 +188,7 @@ def _working_app(settings: Settings, *, platform_auth: bool) -> App:
         journal=journal,
         transitions=transitions,
         connections=settings.connections,
+        credentials=credentials,
         seal=seal,
         now=_now,
         pause=_pause,

@@ -58,16 +58,13 @@ class DefinitionReading:
         value: JsonValue,
         where: str,
         keys: tuple[str, ...],
-        later: frozenset[str] = frozenset(),
     ) -> dict[str, JsonValue] | None:
         """Return a value as an object with known members only; None where it is none."""
         if not isinstance(value, dict):
             self._fault(where, "it takes an object.")
             return None
         for key in value:
-            if key in later:
-                self._fault(_joined(where, key), "this is not built yet.")
-            elif key not in keys:
+            if key not in keys:
                 self._fault(where, f"there is no '{key}'.{did_you_mean(key, keys)}")
         return value
 
@@ -168,7 +165,3 @@ class DefinitionReading:
         if not path.is_file():
             self._fault(where, "there is no such file.")
         return str(path)
-
-
-def _joined(where: str, key: str) -> str:
-    return f"{where}.{key}" if where else key

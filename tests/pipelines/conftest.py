@@ -15,6 +15,9 @@ from uuid import uuid4
 import azure.functions as func
 import pytest
 
+from invoke_core.adapters.budget import ByteBudget
+from invoke_core.adapters.credentials import TokenCredentials
+from invoke_core.adapters.http import HttpSender
 from invoke_core.adapters.sealing import TokenSeal
 from invoke_core.drafts import HUB_NAME, PROJECT_ID, hash_token
 from invoke_core.journal import Journal, LogEntry
@@ -248,6 +251,7 @@ def make_plan(
         journal=journal,
         transitions=transitions,
         connections=ConnectionBook([KnownConnection("demo", connection)]),
+        credentials=TokenCredentials(sender=HttpSender(budget=ByteBudget(1 << 20))),
         seal=seal,
         now=clock,
         pause=lambda attempt: sleep(0.002 * attempt),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from invoke_core.adapters.budget import ByteBudget
+from invoke_core.adapters.credentials import TokenCredentials
 from invoke_core.adapters.http import HttpSender
 from invoke_core.adapters.sealing import TokenSeal
 from invoke_core.claims import Claims
@@ -195,11 +196,14 @@ def make_service(store: EntityStore, *, url: str, now: Callable[[], datetime]) -
         )
         for name in ("demo", "other")
     )
+    sender = HttpSender(budget=ByteBudget(1 << 26))
     sending = Sending(
-        sender=HttpSender(budget=ByteBudget(1 << 26)),
+        sender=sender,
+        credentials=TokenCredentials(sender=sender),
         connections=connections,
         exchange_timeout_s=EXCHANGE_S,
         body_limit_bytes=1 << 20,
+        monotonic_s=monotonic,
     )
     drafts = Drafts(
         sending=sending,
