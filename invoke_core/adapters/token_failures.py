@@ -116,7 +116,7 @@ def reason(auth: FetchedAuth, *, said: str, place: str, status: int | None) -> s
         case ServicePrincipalAuth() if status is None:
             return (
                 "the credential cannot be used; auth.certificate takes a PEM file with the"
-                " certificate and its unencrypted key, auth.tenantId and auth.authority what"
+                " certificate and its unencrypted RSA key, auth.tenantId and auth.authority what"
                 " Entra ID knows"
             )
         case _:
