@@ -7,11 +7,11 @@ import re
 import shlex
 import signal
 import subprocess
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 
-from invoke_core.model import ReasonCode
+from invoke_core.model import Auth, ConnectionKind, ReasonCode
 from invoke_core.settings.connections import ConnectionReader
 from invoke_core.steps import INPUT_ALIASES
 from tests.process.conftest import ROOT, environment, running, url_in
@@ -103,6 +103,20 @@ def test_every_input_alias_and_reason_is_in_the_readme() -> None:
 
     assert [name for name in names if f"`{name}`" not in README] == []
     assert [code for code in ReasonCode if f"`{code}`" not in README] == []
+
+
+def test_every_connection_of_the_page_on_connections_is_one_the_service_takes() -> None:
+    page = (ROOT / "docs" / "connections.md").read_text(encoding="utf-8")
+    examples = re.findall(r"^```json\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    environ = dict.fromkeys(re.findall(r"\$\{([A-Z_]+)\}", page), "README.md")
+    reader = ConnectionReader(environ=environ, root=ROOT, on_azure=False)
+
+    known = reader.read({name: one for text in examples for name, one in json.loads(text).items()})
+
+    assert (reader.faults, reader.common_faults, reader.warnings) == ([], [], [])
+    schemes = {type(entry.connection.auth) for entry in known if entry.connection}
+    assert schemes == set(get_args(Auth))
+    assert {entry.connection.kind for entry in known if entry.connection} == set(ConnectionKind)
 
 
 @pytest.mark.parametrize("page", sorted(["README.md", *map(str, ROOT.glob("docs/*.md"))]))
