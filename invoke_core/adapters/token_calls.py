@@ -68,6 +68,7 @@ class TokenCalls:
         failure: Why the last of them was not answered; None where it was.
         place: Where the last of them went.
         status: How it was answered; None where it was not.
+        said: The beginning of that answer, to be looked through for known words only.
     """
 
     sender: Sender

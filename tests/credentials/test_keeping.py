@@ -1,6 +1,6 @@
 """How long tokens and failures are kept, by a clock the tests move.
 
-Source: HTTP contract, section 7; issue of credentials: "cached until shortly before their end".
+Source: HTTP contract, section 7 (``auth.scheme``).
 """
 
 from __future__ import annotations
