@@ -7,7 +7,6 @@ import json
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
-from threading import Timer
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
 
@@ -329,27 +328,6 @@ def test_no_token_and_no_secret_is_in_the_store_the_log_or_an_answer(
             base64.b64encode(f":{text}".encode()).decode().rstrip("="),
         }
         assert [form for form in forms if form.encode() in haystack] == []
-
-
-def test_a_reply_that_cannot_be_held_tells_of_the_request_that_was_sent(
-    client: Client, target: Target, tmp_path: Path
-) -> None:
-    def reply(_: Received) -> Reply:
-        Timer(0.3, (tmp_path / ".data" / "invoke.db").write_bytes, [b"no database"]).start()
-        return Reply()
-
-    target.reply = reply
-    began = time.monotonic()
-
-    answered = client.post(
-        {"inputs": {"serviceConnection": "demo", "waitForCompletion": "true"}},
-        headers={"prefer": "wait=60"},
-    )
-
-    assert answered.status == 202
-    assert time.monotonic() - began < 30
-    assert answered.headers["Location"].endswith(answered.json["id"])
-    assert len(target.received) == 1
 
 
 def test_hundreds_of_faults_are_told_as_a_hundred(client: Client) -> None:

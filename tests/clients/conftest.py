@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 PASSWORD = "some pass word"
 
 CLOSING = (
-    "The task ended by an earlier TaskCompleted event, with the result 'succeeded'.",
+    "TaskCompleted",
     "Finished: succeeded",
 )
 """The lines, without times, that tell of a completion."""

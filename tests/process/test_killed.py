@@ -76,7 +76,8 @@ class Load:
             status, body = call("POST", f"{self._url}/api/invocations", STEP, {})
             if status == 202:
                 self._ledger.accepted.add(body["id"])
-            elif status is not None and status != 200:
+            # It may have been completed before the call was answered.
+            elif status not in {None, 200, 424}:
                 self._ledger.wrong.append(f"create: {status} {body}")
 
     def _complete(self) -> None:

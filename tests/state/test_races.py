@@ -17,6 +17,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from invoke_core.adapters.budget import ByteBudget
+from invoke_core.adapters.credentials import TokenCredentials
+from invoke_core.adapters.http import HttpSender
 from invoke_core.adapters.sealing import TokenSeal
 from invoke_core.drafts import hash_token
 from invoke_core.errors import EntityConflictError
@@ -110,6 +113,7 @@ def make_instance(open_store: OpenStore, figures: Figures) -> Instance:
         journal=journal,
         transitions=transitions,
         connections=ConnectionBook([]),
+        credentials=TokenCredentials(sender=HttpSender(budget=ByteBudget(1 << 20))),
         seal=TokenSeal(),
         now=clock,
         pause=figures.pause,

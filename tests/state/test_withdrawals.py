@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +12,7 @@ from invoke_core.journal import Journal
 from invoke_core.lifecycle import Canceled, advance
 from invoke_core.model import State
 from invoke_core.withdrawals import DELAYS_S, Withdrawals
+from tests.api.target import Reply
 from tests.state.parts import (
     START,
     Around,
@@ -26,8 +28,8 @@ from tests.state.parts import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from invoke_core.ports import Change, EntityStore
-    from tests.api.target import Target
+    from invoke_core.ports import Change, Entity, EntityStore
+    from tests.api.target import Received, Target
 
 KEY = "order-4711"
 
@@ -100,3 +102,38 @@ def test_what_was_never_stored_needs_no_withdrawal(store: EntityStore) -> None:
     journal.withdraw(new_record())
 
     assert all_rows(store) == []
+
+
+class Unreadable(Around):
+    """A store that can be written, and is read no more once it is told so."""
+
+    def __init__(self, store: EntityStore) -> None:
+        super().__init__(store)
+        self.is_away = False
+        self.read = self._read
+
+    def _read(
+        self, partition_key: str, *, first: str, before: str, most: int | None = None
+    ) -> list[Entity]:
+        if self.is_away:
+            raise StoreUnavailableError("InvokeStorage", "it is away")
+        return self.inner.read(partition_key, first=first, before=before, most=most)
+
+
+def test_a_reply_that_cannot_be_held_tells_of_the_request_that_was_sent(
+    store: EntityStore, target: Target
+) -> None:
+    unreadable = Unreadable(store)
+    service = make_service(unreadable, url=target.url, now=Clock())
+
+    def reply(_: Received) -> Reply:
+        unreadable.is_away = True
+        return Reply()
+
+    target.reply = reply
+
+    view = service.run(replace(call(waitForCompletion="true"), wait_s=60))
+
+    assert view.invocation.state is State.IN_PROGRESS
+    assert view.invocation.response is not None
+    assert len(target.received) == 1
