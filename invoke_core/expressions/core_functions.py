@@ -13,7 +13,7 @@ from invoke_core.expressions.formatting import parse_template, refuse_specifier
 from invoke_core.expressions.kinds import items_of, members
 from invoke_core.expressions.operations import Function
 from invoke_core.expressions.texts import fold
-from invoke_core.expressions.values import finder, is_null, read, try_text
+from invoke_core.expressions.values import finder, is_null, read_item, try_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -139,14 +139,14 @@ def _join(ops: Operations[H], arguments: Sequence[Operand[H]]) -> Raw:
     if not items:
         return ""
     work = ops.work
-    texts = [try_text(read(items[0], work)) or ""]
+    texts = [try_text(read_item(items[0], work)) or ""]
     if len(items) == 1:
         return texts[0]
     separator = ops.text(arguments[0](ops))
     length = len(texts[0])
     for item in islice(items, 1, None):
         work.spend(_ITEM)
-        text = try_text(read(item, work)) or ""
+        text = try_text(read_item(item, work)) or ""
         length += len(separator) + len(text)
         if length > LONGEST_TEXT:
             raise too_long()

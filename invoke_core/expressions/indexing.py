@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 
 from invoke_core.expressions.faults import EvaluationFault
 from invoke_core.expressions.kinds import Caseless, Filtered, members
-from invoke_core.expressions.values import read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
     from invoke_core.expressions.kinds import Raw, Value
     from invoke_core.expressions.operations import H, Operand, Operations
     from invoke_core.expressions.work import Work
+
+    _Collection = dict[str, Raw] | list[Raw] | Caseless | Filtered
 
 _LARGEST_INDEX: Final = 2**31 - 1
 
@@ -72,11 +73,12 @@ def spread(left: Value, work: Work) -> Filtered:
     return Filtered(found)
 
 
-def _each(left: Filtered, work: Work) -> Iterator[Value]:
-    """Yield the items of a filtered array, read and paid for."""
+def _each(left: Filtered, work: Work) -> Iterator[_Collection]:
+    """Yield the collections of a filtered array, paid for; a scalar is not even read."""
     work.spend(len(left.items) * _ITEM)
     for item in left.items:
-        yield read(item, work)
+        if isinstance(item, (dict, list, Caseless, Filtered)):
+            yield item
 
 
 _ITEM: Final = 2

@@ -79,7 +79,10 @@ class Caseless:
 
     def values(self) -> list[Raw]:
         """Return the raw values in order."""
-        return [self.get(key) for key in self._members]
+        found = self._by_key
+        if len(found) < len(self._members):
+            return [self.get(key) for key in self._members]
+        return [each.read() if isinstance(each, Lazy) else each for each in found.values()]
 
     def __len__(self) -> int:
         """Count the members."""

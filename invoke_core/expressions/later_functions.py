@@ -17,13 +17,14 @@ from invoke_core.expressions.operations import Function
 from invoke_core.expressions.output import refuse_long, to_document
 from invoke_core.expressions.texts import lower, upper, utf16_length
 from invoke_core.expressions.tokens import WHITE
-from invoke_core.expressions.values import canonical, held, is_null
+from invoke_core.expressions.values import held, is_null, read_item
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from invoke_core.expressions.kinds import Raw, Value
     from invoke_core.expressions.operations import H, Operand, Operations
+    from invoke_core.expressions.work import Work
 
 _ITEM: Final = 8
 """Steps to find out what identifies an item."""
@@ -81,18 +82,19 @@ def _intersect(ops: Operations[H], arguments: Sequence[Operand[H]]) -> Raw:
         raise _unsupported("intersect", "two arrays", left)
     if theirs is None:
         raise _unsupported("intersect", "two arrays", right)
-    ops.work.spend((len(mine) + len(theirs)) * _ITEM)
-    wanted = {_identity(item) for item in theirs}
+    work = ops.work
+    work.spend((len(mine) + len(theirs)) * _ITEM)
+    wanted = {_identity(item, work) for item in theirs}
     found: dict[object, Raw] = {}
     for item in mine:
-        key = _identity(item)
+        key = _identity(item, work)
         if key in wanted:
             found.setdefault(key, item)
     return list(found.values())
 
 
-def _identity(raw: Raw) -> object:
-    value = canonical(raw)
+def _identity(raw: Raw, work: Work) -> object:
+    value = read_item(raw, work)
     if isinstance(value, (list, dict, Filtered, Caseless)):
         return id(value)
     return type(value), value

@@ -73,7 +73,13 @@ _TERMS_PER_NODE: Final = 8
 """Parts of a filter that cost as much as a node."""
 
 _CHARACTERS_PER_NODE: Final = 256
-"""Characters of a long text or number that cost as much, where it is compared."""
+_UNITS_PER_NODE: Final = 4
+_DIGITS_PER_NODE: Final = 64
+"""Characters of a long text or number that cost as much, where it is compared: of a text as it
+stands, of one beyond ASCII by its units, and of a number."""
+
+_UNITS: Final = 2
+"""Nodes that ordering texts beyond ASCII costs, however short they are."""
 
 
 def steps_of(segments: Iterable[JSONPathSegment]) -> Step:
@@ -387,7 +393,9 @@ def _holds(left: object, sign: str, right: object, run: Run) -> bool:
 
 def _texts_hold(left: str, sign: str, right: str, run: Run) -> bool:
     shorter = min(len(left), len(right))
-    if shorter >= FREE_TEXT:
+    if sign not in {"==", "!="} and not (left.isascii() and right.isascii()):
+        run.work.visit(_UNITS + shorter // _UNITS_PER_NODE)
+    elif shorter >= FREE_TEXT:
         run.work.visit(shorter // _CHARACTERS_PER_NODE)
     if sign == "==":
         return left == right
@@ -408,7 +416,7 @@ def _scalar(value: object, run: Run) -> bool | str | Decimal | _Null | None:
     """Return what a scalar is compared by; None for a container, or a number beyond all reason."""
     if isinstance(value, JsonNumber):
         if len(value.text) >= FREE_TEXT:
-            run.work.visit(len(value.text) // _CHARACTERS_PER_NODE)
+            run.work.visit(len(value.text) // _DIGITS_PER_NODE)
         try:
             return Decimal(value.text)
         except InvalidOperation:

@@ -96,6 +96,30 @@ def read(raw: Raw, work: Work) -> Value:
     return canonical(raw)
 
 
+def read_item(raw: Raw, work: Work) -> Value:
+    """Read an item of a collection, of which there may be any number.
+
+    Args:
+        raw: What the collection holds.
+        work: Pays for every number, and for long texts; whoever walks over the items pays for
+            looking at each.
+
+    Returns:
+        As ``read``.
+
+    Raises:
+        EvaluationFault: As ``read``.
+    """
+    if isinstance(raw, JsonNumber):
+        work.spend(_NUMBER_COST if _is_plain(raw.text) else _DOUBLE_COST)
+    return read(raw, work)
+
+
+_NUMBER_COST: Final = 12
+_DOUBLE_COST: Final = 45
+"""Steps to read a number, and to read one that passes through a double."""
+
+
 def held(text: str) -> str:
     """Return a text, unless it is longer than an evaluation may hold.
 
@@ -132,9 +156,12 @@ def number_of(text: str) -> Decimal:
         if len(text) > _EXACT_DIGITS and (len(text) > 30 or abs(int(text)) > _LARGEST):
             raise _overflow()
         return Decimal(text)
-    if len(text) <= _FLOAT_DIGITS and "e" not in text and "E" not in text:
-        return Decimal(text)
-    return _from_double(float(text))
+    return Decimal(text) if _is_plain(text) else _from_double(float(text))
+
+
+def _is_plain(text: str) -> bool:
+    """Tell whether a JSON number is so short that a double would not change it."""
+    return len(text) <= _FLOAT_DIGITS and "e" not in text and "E" not in text
 
 
 def _overflow() -> EvaluationFault:
@@ -424,26 +451,33 @@ def finder(wanted: Value, work: Work) -> Callable[[Raw], bool]:
 
     def matches(raw: Raw) -> bool:
         work.spend(cost)
-        return equal(wanted, read(raw, work))
+        return equal(wanted, read_item(raw, work))
 
     return matches
 
 
 _COST: Final = 4
-_NUMBER_COST: Final = 12
 _VERSION_COST: Final = 16
+_FOLD_COST: Final = 20
+"""Steps to fold a text beyond ASCII, besides two for each character."""
+_LONG_NUMBER_COST: Final = 70
+"""Steps to read a text as a number, where it may have to be rounded."""
 
 
 def _text_finder(wanted: str, work: Work) -> Callable[[Raw], bool]:
     folded = fold(wanted)
     size = len(folded)
+    is_ascii = folded.isascii()
 
     def matches(raw: Raw) -> bool:
         if isinstance(raw, str):
             count = len(raw)
             if count > _HALF:
                 read(raw, work)
-            if raw.isascii():
+            # Folding never leads into ASCII or out of it.
+            if raw.isascii() is not is_ascii:
+                return False
+            if is_ascii:
                 if count != size:
                     return False
                 if count >= FREE_TEXT:
@@ -451,16 +485,15 @@ def _text_finder(wanted: str, work: Work) -> Callable[[Raw], bool]:
                 return raw == wanted or raw.upper() == folded
             if not count <= size <= 2 * count:
                 return False
-            work.spend(count // 2)
+            work.spend(_FOLD_COST + 2 * count)
             return fold(raw) == folded
         if isinstance(raw, JsonNumber):
             digits = raw.text
             if len(digits) <= _EXACT_DIGITS and digits.isdigit():
                 return digits == wanted
-            work.spend(_NUMBER_COST)
         else:
             work.spend(_COST)
-        return equal(wanted, read(raw, work))
+        return equal(wanted, read_item(raw, work))
 
     return matches
 
@@ -474,14 +507,13 @@ def _number_finder(wanted: Decimal, work: Work) -> Callable[[Raw], bool]:
             digits = raw.text
             if len(digits) <= _EXACT_DIGITS and digits.isdigit():
                 return digits == plain
-            work.spend(_NUMBER_COST)
         elif isinstance(raw, str):
             if raw[:1] not in _NUMBER_STARTS and len(raw) <= _HALF:
                 return False
-            work.spend(_NUMBER_COST)
+            work.spend(_NUMBER_COST if len(raw) <= _EXACT_DIGITS else _LONG_NUMBER_COST)
         else:
             work.spend(_COST)
-        return equal(wanted, read(raw, work))
+        return equal(wanted, read_item(raw, work))
 
     return matches
 

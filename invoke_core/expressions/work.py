@@ -21,8 +21,8 @@ MOST_STEPS: Final = 5_000_000
 MOST_NODES: Final = 1_000_000
 """So many nodes may be visited by the paths of one evaluation."""
 
-FREE_TEXT: Final = 1000
-"""A text of fewer characters costs nothing: what may be done with it is soon done."""
+FREE_TEXT: Final = 50
+"""A text of fewer characters costs nothing by itself: what may be done with it is soon done."""
 
 _PLAIN_PER_STEP: Final = 16
 _OTHER_PER_STEP: Final = 2
