@@ -70,7 +70,7 @@ class Criteria:
         Raises:
             ExpressionValueError: It cannot be evaluated on this scope.
         """
-        scope.work.renew()
+        scope.renew()
         try:
             return self._run(scope)
         except EvaluationFault as fault:
@@ -88,7 +88,7 @@ class Criteria:
         Raises:
             ExpressionValueError: It cannot be evaluated on this scope.
         """
-        scope.work.renew()
+        scope.renew()
         try:
             value = self._run(scope)
         except EvaluationFault as fault:

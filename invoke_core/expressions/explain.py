@@ -158,8 +158,8 @@ class _Walk:
         self._log = VerboseLog(self._shown) if is_verbose else None
         self.is_silent = not is_verbose
         self.read: Callable[[str], Raw] = scope.read
+        scope.renew()
         self.work = scope.work
-        self.work.renew()
 
     def run(self) -> Evaluation:
         """Evaluate the whole expression."""

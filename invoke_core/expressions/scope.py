@@ -28,11 +28,9 @@ class Scope:
     A scope is at the same time the plain set of ``operations.Operations``, under which values are
     simply values; so an evaluation needs nothing but its scope.
 
-    Attributes:
-        work: What the evaluation at hand may still cost.
     """
 
-    __slots__ = ("_made", "_makers", "work")
+    __slots__ = ("_made", "_makers", "_work")
 
     boolean = staticmethod(values.to_boolean)
     text = staticmethod(values.to_text)
@@ -49,7 +47,18 @@ class Scope:
         """
         self._makers = makers
         self._made: dict[str, Raw] = {}
-        self.work = Work()
+        self._work: Work | None = None
+
+    @property
+    def work(self) -> Work:
+        """What the evaluation at hand may still cost; made when it is first asked for."""
+        if self._work is None:
+            self._work = Work()
+        return self._work
+
+    def renew(self) -> None:
+        """Begin another evaluation."""
+        self._work = None
 
     @staticmethod
     def value(held: Value) -> Value:
@@ -65,44 +74,67 @@ class Scope:
             return made
 
 
-def answer_scope(
-    *,
-    root: Callable[[], JsonValue],
-    content: Callable[[], JsonValue],
-    status: int,
-    headers: Mapping[str, str],
-    variables: Mapping[str, str],
-    task_inputs: Mapping[str, str],
-) -> Scope:
-    """Return what success criteria can read of an answer.
+class AnswerScope(Scope):
+    """What success criteria can read of an answer, kept as it was given until it is read."""
 
-    Args:
-        root: Makes the parsed body for ``root`` and ``jsonpath``; called once, and only when one
-            of them is evaluated. It may raise ``AnswerNotJsonError``, which passes through.
-        content: Makes ``response['content']``; likewise.
-        status: The HTTP status: ``response['status']``, and by its .NET name ``['statuscode']``.
-        headers: For ``response['headers']``; names without case.
-        variables: For ``variables``; names without case.
-        task_inputs: For ``taskInputs``; names without case.
+    __slots__ = ("_content", "_headers", "_root", "_status", "_task_inputs", "_variables")
 
-    Returns:
-        The scope; make one for each evaluation.
-    """
-    return Scope(
-        {
-            "root": cast("Callable[[], Raw]", root),
-            "response": lambda: Caseless(
+    def __init__(
+        self,
+        *,
+        root: Callable[[], JsonValue],
+        content: Callable[[], JsonValue],
+        status: int,
+        headers: Mapping[str, str],
+        variables: Mapping[str, str],
+        task_inputs: Mapping[str, str],
+    ) -> None:
+        """Keep what there is; make a scope for each evaluation.
+
+        Args:
+            root: Makes the parsed body for ``root`` and ``jsonpath``; called once, and only when
+                one of them is evaluated. It may raise ``AnswerNotJsonError``, which passes through.
+            content: Makes ``response['content']``; likewise.
+            status: The HTTP status: ``response['status']``, and by its .NET name
+                ``['statuscode']``.
+            headers: For ``response['headers']``; names without case.
+            variables: For ``variables``; names without case.
+            task_inputs: For ``taskInputs``; names without case.
+        """
+        # Nothing is made here, and the base is not called: an answer is often judged by two terms.
+        self._made = {}
+        self._work = None
+        self._root = root
+        self._content = content
+        self._status = status
+        self._headers = headers
+        self._variables = variables
+        self._task_inputs = task_inputs
+
+    def read(self, name: str) -> Raw:
+        """Return a named value, unread."""
+        made = self._made
+        if name in made:
+            return made[name]
+        value = cast("Raw", self._root()) if name == "root" else self._make(name)
+        made[name] = value
+        return value
+
+    def _make(self, name: str) -> Raw:
+        if name == "response":
+            return Caseless(
                 {
-                    "statuscode": status_name(status),
-                    "status": Decimal(status),
-                    "content": Lazy(cast("Callable[[], Raw]", content)),
-                    "headers": Caseless(headers),
+                    "statuscode": status_name(self._status),
+                    "status": Decimal(self._status),
+                    "content": Lazy(cast("Callable[[], Raw]", self._content)),
+                    "headers": Caseless(self._headers),
                 }
-            ),
-            "variables": lambda: Caseless(variables),
-            "taskInputs": lambda: Caseless(task_inputs),
-        }
-    )
+            )
+        return Caseless(self._variables if name == "variables" else self._task_inputs)
+
+
+answer_scope = AnswerScope
+"""What makes the scope of an answer."""
 
 
 def condition_scope(*, status: JobStatus, variables: Mapping[str, str]) -> Scope:

@@ -475,18 +475,14 @@ def _text_finder(wanted: str, work: Work) -> Callable[[Raw], bool]:
             if count > _HALF:
                 read(raw, work)
             # Folding never leads into ASCII or out of it.
-            if raw.isascii() is not is_ascii:
+            if raw.isascii() is not is_ascii or not count <= size <= 2 * count:
                 return False
-            if is_ascii:
-                if count != size:
-                    return False
-                if count >= FREE_TEXT:
-                    work.pay_for(raw)
-                return raw == wanted or raw.upper() == folded
-            if not count <= size <= 2 * count:
-                return False
-            work.spend(_FOLD_COST + 2 * count)
-            return fold(raw) == folded
+            if not is_ascii:
+                work.spend(_FOLD_COST + 2 * count)
+                return fold(raw) == folded
+            if count >= FREE_TEXT:
+                work.pay_for(raw)
+            return count == size and (raw == wanted or raw.upper() == folded)
         if isinstance(raw, JsonNumber):
             digits = raw.text
             if len(digits) <= _EXACT_DIGITS and digits.isdigit():

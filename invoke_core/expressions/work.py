@@ -43,11 +43,6 @@ class Work:
         self.steps = MOST_STEPS
         self.nodes = MOST_NODES
 
-    def renew(self) -> None:
-        """Begin another evaluation."""
-        self.steps = MOST_STEPS
-        self.nodes = MOST_NODES
-
     def spend(self, steps: int) -> None:
         """Pay for something.
 

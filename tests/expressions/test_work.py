@@ -242,7 +242,6 @@ def test_the_budget_ends_exactly() -> None:
     work.pay_for("x" * (FREE_TEXT - 1))
     with pytest.raises(EvaluationFault) as steps:
         work.spend(1)
-    work.renew()
     work.visit(MOST_NODES)
     with pytest.raises(EvaluationFault) as nodes:
         work.visit(1)
