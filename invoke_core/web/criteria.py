@@ -19,7 +19,7 @@ from invoke_core.errors import (
 from invoke_core.expressions import answer_scope, compile_criteria
 from invoke_core.model import MASK
 from invoke_core.steps import FaultList, pointer, scalar_text
-from invoke_core.variables import SHORTEST_SECRET, Masker
+from invoke_core.variables import SHORTEST_SECRET, Masker, is_secret_header
 
 if TYPE_CHECKING:
     from invoke_core.documents import JsonValue
@@ -143,7 +143,7 @@ class _Question:
         except JsonSyntaxError as error:
             if not text.strip():
                 _not_json("The criteria reads the body, and the answer's body is empty.")
-            _not_json(f"The criteria reads the body, and that is not JSON: {error.message}")
+            _not_json(f"The criteria reads the body. {error.message}")
 
     def content(self) -> JsonValue:
         """Return the body, parsed where it is JSON."""
@@ -185,10 +185,15 @@ class _Reader:
             task_inputs=self._texts(document, "taskInputs"),
             verbose=self._boolean(document.get("verbose")),
         )
+        question.secrets += [
+            value
+            for name, value in question.headers.items()
+            if is_secret_header(name) and len(value) >= SHORTEST_SECRET
+        ]
         self._read_variables(document, question)
         if "criteria" not in document:
             self._fault("criteria", "'criteria' is missing; give the expression as text.")
-        if "body" in document and "bodyText" in document:
+        if "body" in document and document.get("bodyText") is not None:
             self._fault("bodyText", "Give 'body' or 'bodyText', not both.")
         if self._faults.faults:
             raise InvalidInputError(self._faults.faults, secrets=question.secrets)
