@@ -29,6 +29,14 @@ _LABELS: Final = {
     "ExceededMaxLength": "Exceeded max expression length 21000",
 }
 _WIDTH: Final = 80
+_FOREIGN: Final = {
+    "null": " There is no null; compare with ''.",
+    **dict.fromkeys(
+        ("always", "succeeded", "failed", "canceled", "succeededorfailed"),
+        " It is for the condition of a step.",
+    ),
+}
+"""Words that other languages, or other places, have."""
 
 
 def complain(
@@ -76,8 +84,8 @@ def _hint(token: Token, dialect: Dialect) -> str:
         return " The text is not closed; a quote inside a text is doubled."
     if text.startswith('"'):
         return " Texts stand in single quotes."
-    if text.lower() == "null":
-        return " There is no null; compare with ''."
+    if text.lower() in _FOREIGN and text.lower() not in dialect.functions:
+        return _FOREIGN[text.lower()]
     if token.kind is TokenKind.KEYWORD:
         functions = [function.name for function in dialect.functions.values()]
         return did_you_mean(text, [*functions, *dialect.names.values()])

@@ -16,6 +16,7 @@ Source: expressions reference, section 8, ``jsonpath`` (dialect Inferred: Newton
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NoReturn, cast
@@ -73,9 +74,17 @@ def find(path: str, document: Raw, work: Work) -> list[Raw]:
     except RecursionError:
         raise _invalid("it is nested too deeply") from None
     except JSONPathError as error:
-        raise _invalid(str(error).split("\n", maxsplit=1)[0]) from None
+        raise _invalid(_in_words(str(error).split("\n", maxsplit=1)[0])) from None
     except (ValueError, ArithmeticError):
         raise _invalid("it holds a number that cannot be read") from None
+
+
+def _in_words(message: str) -> str:
+    """Return a message of the library without its names of tokens."""
+    return _TOKEN_NAME.sub(lambda name: name[1].lower().replace("_", " "), message)
+
+
+_TOKEN_NAME: Final = re.compile("'?TOKEN_([A-Z_]+)'?")
 
 
 def _invalid(reason: str) -> EvaluationFault:

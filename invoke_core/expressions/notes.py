@@ -6,7 +6,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from invoke_core.expressions.kinds import Caseless, Filtered, Kind, kind_of
-from invoke_core.expressions.values import try_text
+from invoke_core.expressions.values import try_number, try_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,6 +43,8 @@ class Nearest:
             return "no such key" + self._near(name, _names(looked_into))
         if isinstance(looked_into, list):
             count = len(looked_into)
+            if name is not None and try_number(name) is None:
+                return "an array has no keys; take an item by [0], or all by [*]"
             return f"no such position; there {'is 1 item' if count == 1 else f'are {count} items'}"
         if isinstance(looked_into, Filtered):
             count = len(looked_into.items)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
-from invoke_core.expressions.kinds import Caseless, Filtered, Version, kind_name
+from invoke_core.expressions.kinds import Caseless, Filtered, Kind, Version, kind_name
 from invoke_core.expressions.nodes import Call, Literal
 from invoke_core.expressions.notes import described_kind
 from invoke_core.expressions.values import is_null, to_boolean
@@ -77,12 +77,19 @@ def failure_message(root: Entry, failure: ExpressionValueError, source: Source) 
     if entry is not root:
         sentence = f"In `{_cut(source.cut(entry.node.span))}`: {sentence}"
     culprit = _misfit(entry, failure)
-    if culprit is not None:
+    if culprit is not None and isinstance(culprit.node, Literal):
+        sentence = f"{sentence.removesuffix('.')}: {_cut(source.shown.exact(culprit.value))}."
+    elif culprit is not None:
         sentence += f" {_subject(culprit, source)} was {_shown(culprit.value, source)}"
         is_collection = isinstance(culprit.value, (list, dict, Filtered, Caseless))
         if is_collection and _name(entry) in {"contains", "startsWith", "endsWith"}:
             sentence += "; containsValue looks into arrays and objects"
         sentence += "."
+    for each in entry.entries:
+        note = source.missing_note(each)
+        if note is not None:
+            sentence += f" {note}."
+            break
     return _cut(source.mask(sentence), _LONGEST_MESSAGE)
 
 
@@ -232,7 +239,10 @@ def _found(entry: Entry, source: Source) -> str:
 def _reference(entry: Entry, source: Source) -> str:
     """Name what something was compared with: a constant by itself, anything else with its value."""
     if isinstance(entry.node, Literal):
-        return _cut(source.shown.exact(entry.value))
+        constant = _cut(source.shown.exact(entry.value))
+        # That a constant is not null needs no saying.
+        is_telling = entry.note is not None and not entry.note.endswith(Kind.NULL)
+        return f"{constant}, which {entry.note}" if is_telling else constant
     return f"{_subject(entry, source)}, which was {_shown(entry.value, source)}"
 
 

@@ -66,9 +66,11 @@ class Shown:
         return kind_name(value)
 
     def exact(self, value: Value) -> str:
-        """Write a value for a message: as traces do, but a number with all its digits."""
+        """Write a value for a message: as an author would, a number with all its digits."""
         if type(value) is Decimal:
             return self.mask(plain(value))
+        if type(value) is Version:
+            return self.mask(str(value))
         return self.format(value)
 
     def document(self, value: Value) -> JsonValue:

@@ -46,7 +46,8 @@ def read_document(headers: Mapping[str, str], body: bytes, *, yaml_too: bool = T
     read = _reader(headers.get("content-type", ""), yaml_too=yaml_too)
     text = body_text(headers, body)
     if not text.strip():
-        raise InvalidBodyError("The body is empty; send the step as JSON or YAML.")
+        wanted = "the step as JSON or YAML" if yaml_too else "a JSON document"
+        raise InvalidBodyError(f"The body is empty; send {wanted}.")
     return read(text)
 
 

@@ -98,10 +98,7 @@ def test_a_criteria_that_cannot_be_evaluated_is_an_answer() -> None:
         ({"bodyText": " "}, "The criteria reads the body, and the answer's body is empty."),
         (
             {"bodyText": "<html>"},
-            (
-                "The criteria reads the body, and that is not JSON: "
-                "This is not JSON: Expecting value at line 1, column 1."
-            ),
+            ("The criteria reads the body. This is not JSON: Expecting value at line 1, column 1."),
         ),
     ],
 )
@@ -142,6 +139,56 @@ def test_members_may_be_null_where_they_may_be_left_out() -> None:
         criteria="eq(response.status, 200)", status=None, headers=None, variables=None,
         taskInputs=None, verbose=None, bodyText=None,
     )["result"]  # fmt: skip
+
+
+def test_values_of_headers_with_secret_names_are_masked() -> None:
+    for criteria in (
+        "eq(response.headers['set-cookie'], 'x')",
+        "response.headers['set-cookie']",
+        "lt(response.headers['Set-Cookie'], root)",
+        "response.headers",
+    ):
+        answer = ask(
+            criteria=criteria, headers={"Set-Cookie": "sid=topsecretcookie"}, body={}, verbose=True
+        )
+
+        assert "topsecretcookie" not in json.dumps(answer)
+        assert "***" in json.dumps(answer) or criteria == "response.headers"
+    assert (
+        ask(
+            criteria="response.headers['set-cookie']", headers={"Set-Cookie": "sid=topsecretcookie"}
+        )["value"]
+        == "***"
+    )
+
+
+@pytest.mark.parametrize(
+    ("criteria", "body", "said"),
+    [
+        ("eq(count(root.item), 1)", {"items": [1]}, "`root.item`: no such key; there is `items`."),
+        ("eq(root.count, 'three')", {"count": 3}, "'three', which cannot be converted to Number."),
+        ("eq(1.2.3, root.status)", {"status": "x"}, "expected equal to 1.2.3."),
+        ("eq(root.items.id, 1)", {"items": [{"id": 1}]}, "by [0], or all by [*]."),
+        ("succeeded()", {}, "It is for the condition of a step."),
+        ("jsonpath('[''q''''r'']')", {}, "expected comma, found single quote string"),
+    ],
+)
+def test_a_message_speaks_the_words_of_the_author(
+    criteria: str, body: dict[str, object], said: str
+) -> None:
+    answer = ask(criteria=criteria, body=body)
+
+    assert said in cast("str", answer["message"])
+
+
+def test_a_constant_that_does_not_fit_is_named_once() -> None:
+    answer = ask(criteria="lt(root.count, 'three')", body={"count": 3})
+
+    assert cast("str", answer["message"]).count("'three'") == 1
+
+
+def test_a_body_text_of_null_counts_as_absent() -> None:
+    assert ask(criteria="eq(root, 1)", body=1, bodyText=None)["result"] is True
 
 
 def test_secret_variables_are_masked() -> None:
