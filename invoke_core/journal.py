@@ -45,8 +45,7 @@ if TYPE_CHECKING:
     from invoke_core.model import Invocation
     from invoke_core.ports import Change, Entity, EntityStore, NewId
 
-_HEAD: Final = "a.head"
-_RECORD: Final = "a.invocation"
+_PLAN: Final = "a.plan"
 RECORD_ROWS: Final = "b"
 """Row keys of timeline records begin so; a record's GUID follows after a dot."""
 
@@ -56,6 +55,10 @@ LOG_ROWS: Final = "d"
 _ENTRY: Final = "c"
 _PART: Final = "x"
 _ONLY: Final = "row"
+
+_LONGEST_RECORD_BYTES: Final = 32 * 1024
+"""A longer record is kept in parts: the row with it is replaced by every line of the log."""
+
 _PARTS_MARK: Final = b'{"parts":'
 _ENTRIES_AT_ONCE: Final = 100
 _LATEST_MS: Final = 10**13 - 1
@@ -84,12 +87,19 @@ class Head:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """A record and head as they were read, with what a conditional write needs."""
+    """A record and head as they were read, with what a conditional write needs.
+
+    Attributes:
+        record: The record.
+        head: The counts.
+        stored: The record as it stands in the row, or the names of its parts.
+        etag: Of the row that holds both.
+    """
 
     record: Record
     head: Head
-    record_etag: str = field(repr=False)
-    head_etag: str = field(repr=False)
+    stored: bytes = field(repr=False)
+    etag: str = field(repr=False)
 
     @property
     def plan_id(self) -> str:
@@ -187,13 +197,13 @@ class Journal:
         if not record.is_final:
             self._store.write(_partition("open", record.invocation), [summary])
         head = _grown(Head(), entries)
+        stored = self._stored(plan_id, record)
         changes = [
-            Insert(_HEAD, _encode_head(head)),
-            Insert(_RECORD, self._spilled(plan_id, encode_record(record))),
+            Insert(_PLAN, _encode_plan(head, stored)),
             *self._entry_rows(plan_id, 0, entries),
         ]
         etags = self._store.write(plan_id, changes)
-        return Loaded(record=record, head=head, head_etag=etags[0], record_etag=etags[1])
+        return Loaded(record=record, head=head, stored=stored, etag=etags[0])
 
     def load(self, plan_id: str) -> Loaded | None:
         """Return an invocation by its id, or None where there is none.
@@ -201,15 +211,15 @@ class Journal:
         Raises:
             StoreUnavailableError: The store did not answer.
         """
-        rows = {row.row_key: row for row in self._store.read(plan_id, first="a", before="b")}
-        if _RECORD not in rows:
+        row = self._store.get(plan_id, _PLAN)
+        if row is None:
             return None
-        head, record = rows[_HEAD], rows[_RECORD]
+        head, stored = _decode_plan(row.value)
         return Loaded(
-            record=decode_record(self._whole(plan_id, record.value)),
-            head=_decode_head(head.value),
-            record_etag=record.etag,
-            head_etag=head.etag,
+            record=decode_record(self._whole(plan_id, stored)),
+            head=head,
+            stored=stored,
+            etag=row.etag,
         )
 
     def save(self, loaded: Loaded, record: Record, entries: Sequence[LogEntry]) -> Loaded:
@@ -227,9 +237,9 @@ class Journal:
             EntityConflictError: Somebody else was first; read again.
             StoreUnavailableError: It may or may not be stored.
         """
-        value = self._spilled(loaded.plan_id, encode_record(record))
+        stored = self._stored(loaded.plan_id, record)
         saved = self._commit(
-            replace(loaded, record=record), loaded.head, entries, [(_RECORD, value)]
+            replace(loaded, record=record, stored=stored), loaded.head, entries, ()
         )
         if record.is_final and not loaded.record.is_final:
             self.close_index(record)
@@ -393,8 +403,7 @@ class Journal:
         self._store.write(
             loaded.plan_id,
             [
-                Remove(_HEAD, loaded.head_etag),
-                Remove(_RECORD, loaded.record_etag),
+                Remove(_PLAN, loaded.etag),
                 *(Remove(_entry_key(number)) for number in numbers),
             ],
         )
@@ -437,12 +446,9 @@ class Journal:
     ) -> Loaded:
         """Write rows and entries under the condition that nobody else wrote to the plan."""
         plan_id = loaded.plan_id
-        changes: list[Change] = [
-            Replace(key, value, loaded.record_etag) if key == _RECORD else Put(key, value)
-            for key, value in rows
-        ]
+        changes: list[Change] = [Put(key, value) for key, value in rows]
         changes += self._entry_rows(plan_id, loaded.head.entries, entries)
-        head_etag, record_etag = loaded.head_etag, loaded.record_etag
+        etag = loaded.etag
         # What the caller counts holds from the first batch on; entries only once they are there.
         state = replace(head, entries=loaded.head.entries, entry_bytes=loaded.head.entry_bytes)
         final = _grown(head, entries)
@@ -452,14 +458,9 @@ class Journal:
             state = replace(state, entries=state.entries + inserted)
             if not changes or batch[-1] is changes[-1]:
                 state = final
-            etags = self._store.write(
-                plan_id, [Replace(_HEAD, _encode_head(state), head_etag), *batch]
-            )
-            head_etag = etags[0]
-            for change, etag in zip(batch, etags[1:], strict=True):
-                if change.row_key == _RECORD:
-                    record_etag = etag
-        return replace(loaded, head=final, head_etag=head_etag, record_etag=record_etag)
+            plan = Replace(_PLAN, _encode_plan(state, loaded.stored), etag)
+            etag = self._store.write(plan_id, [plan, *batch])[0]
+        return replace(loaded, head=final, etag=etag)
 
     def _entry_rows(self, plan_id: str, last: int, entries: Sequence[LogEntry]) -> list[Insert]:
         return [
@@ -470,13 +471,18 @@ class Journal:
             for number, entry in enumerate(entries, last + 1)
         ]
 
-    def _spilled(self, plan_id: str, value: bytes) -> bytes:
+    def _stored(self, plan_id: str, record: Record) -> bytes:
+        return self._spilled(plan_id, encode_record(record), most_bytes=_LONGEST_RECORD_BYTES)
+
+    def _spilled(
+        self, plan_id: str, value: bytes, *, most_bytes: int = LONGEST_VALUE_BYTES
+    ) -> bytes:
         """Return a value short enough for a row: itself, or the names of its parts.
 
         Parts are written before the row that names them, under names of their own, and stay
         until the partition goes: a reader sees either none of a value or all of it.
         """
-        if len(value) <= LONGEST_VALUE_BYTES:
+        if len(value) <= most_bytes:
             return value
         name = self._new_id()
         keys = []
@@ -498,11 +504,11 @@ class Journal:
         return b"".join(row.value for row in rows)
 
     def _standing_claim(self, partition_key: str) -> Claim | None:
-        rows = self._store.read(partition_key, first=_ONLY, before=f"{_ONLY}.")
-        if not rows:
+        row = self._store.get(partition_key, _ONLY)
+        if row is None:
             return None
-        plan_id = decode(rows[0].value)["planId"]
-        return Claim(partition_key=partition_key, plan_id=plan_id, etag=rows[0].etag)
+        plan_id = decode(row.value)["planId"]
+        return Claim(partition_key=partition_key, plan_id=plan_id, etag=row.etag)
 
 
 def _batches(changes: list[Change]) -> Iterable[list[Change]]:
@@ -531,8 +537,9 @@ def _grown(head: Head, entries: Sequence[LogEntry]) -> Head:
     )
 
 
-def _encode_head(head: Head) -> bytes:
-    return encode(
+def _encode_plan(head: Head, stored: bytes) -> bytes:
+    """Return what a plan's row holds: the counts in one line, and the record after it."""
+    counts = encode(
         {
             "entries": head.entries,
             "entryBytes": head.entry_bytes,
@@ -541,17 +548,20 @@ def _encode_head(head: Head) -> bytes:
             "variables": head.variables,
         }
     )
+    return counts + b"\n" + stored
 
 
-def _decode_head(value: bytes) -> Head:
-    form = decode(value)
-    return Head(
+def _decode_plan(value: bytes) -> tuple[Head, bytes]:
+    counts, _, stored = value.partition(b"\n")
+    form = decode(counts)
+    head = Head(
         entries=whole_number(form["entries"]),
         entry_bytes=whole_number(form["entryBytes"]),
         changes=whole_number(form["changes"]),
         logs=whole_number(form["logs"]),
         variables=whole_number(form["variables"]),
     )
+    return head, stored
 
 
 def _entry_key(number: int) -> str:

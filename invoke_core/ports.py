@@ -212,6 +212,10 @@ class EntityStore(Protocol):
     be reached or does not answer within some seconds; a write may then have taken place.
     """
 
+    def get(self, partition_key: str, row_key: str) -> Entity | None:
+        """Return one row by its keys, or None where there is none."""
+        ...
+
     def read(
         self, partition_key: str, *, first: str, before: str, most: int | None = None
     ) -> list[Entity]:

@@ -64,6 +64,9 @@ WHERE partition_key = :partition AND row_key = :row AND etag = :etag RETURNING e
 _STATEMENTS: Final = {Insert: _INSERT, Put: _PUT, Replace: _REPLACE}
 _ETAG: Final = "SELECT etag FROM entities WHERE partition_key = :partition AND row_key = :row"
 _REMOVE: Final = "DELETE FROM entities WHERE partition_key = :partition AND row_key = :row"
+_GET: Final = """
+SELECT row_key, value, etag FROM entities WHERE partition_key = ? AND row_key = ?
+"""
 _READ: Final = """
 SELECT row_key, value, etag FROM entities
 WHERE partition_key = ? AND row_key >= ? AND row_key < ? ORDER BY row_key LIMIT ?
@@ -94,6 +97,11 @@ class SqliteStore:
         self._opening = Lock()
         self._writing = Lock()
         self._waiting: deque[_Write] = deque()
+
+    def get(self, partition_key: str, row_key: str) -> Entity | None:
+        """Return one row; see the port."""
+        rows = self._rows(_GET, partition_key, row_key)
+        return Entity(*rows[0]) if rows else None
 
     def read(
         self, partition_key: str, *, first: str, before: str, most: int | None = None

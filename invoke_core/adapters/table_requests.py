@@ -128,6 +128,15 @@ class TableRequests:
 
         return self._repeated(send, give_up_at)
 
+    def row(self, partition_key: str, row_key: str) -> Any | Refusal:  # noqa: ANN401  # the library's own entity
+        """Return one row by its keys, with its properties and ``metadata``."""
+
+        def send(limits: Mapping[str, float]) -> Any:  # noqa: ANN401  # likewise
+            fetch: Any = self._client.get_entity
+            return fetch(partition_key, row_key, **limits)
+
+        return self._repeated(send, None)
+
     def apply(
         self, changes: Sequence[tuple[Change, Mapping[str, object]]], *, give_up_at: float
     ) -> list[str] | Refusal:

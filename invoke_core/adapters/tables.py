@@ -74,6 +74,11 @@ class TablesStore:
         self._opening = Lock()
         self._opened: TableRequests | None = None
 
+    def get(self, partition_key: str, row_key: str) -> Entity | None:
+        """Return one row; see the port."""
+        row = self._requests().row(partition_key, row_key)
+        return None if isinstance(row, Refusal) else self._entity(row)
+
     def read(
         self, partition_key: str, *, first: str, before: str, most: int | None = None
     ) -> list[Entity]:

@@ -71,6 +71,10 @@ class CountingStore:
         self._store = store
         self.transactions = 0
 
+    def get(self, partition_key: str, row_key: str) -> Entity | None:
+        self.transactions += 1
+        return self._store.get(partition_key, row_key)
+
     def read(
         self, partition_key: str, *, first: str, before: str, most: int | None = None
     ) -> list[Entity]:

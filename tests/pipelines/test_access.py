@@ -108,7 +108,7 @@ def test_a_token_of_the_wrong_form_costs_no_read(plan: Plan) -> None:
         "x",
         "..",
         "%2F",
-        "a.head",
+        "a.plan",
         "list-79738875",
         "%00",
         "x" * 5_000,

@@ -251,6 +251,7 @@ class Around:
 
     def __init__(self, store: EntityStore) -> None:
         self.inner = store
+        self.get = store.get
         self.read = store.read
         self.row_keys = store.row_keys
         self.scan = store.scan

@@ -28,7 +28,7 @@ from tests.state.parts import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from invoke_core.ports import EntityStore
+    from invoke_core.ports import Entity, EntityStore
     from invoke_core.service import InvokeService
     from tests.api.target import Target
 
@@ -274,14 +274,14 @@ class Interrupting(Around):
     def __init__(self, store: EntityStore) -> None:
         super().__init__(store)
         self.then: Callable[[], object] | None = None
-        self.read = self.read_then
+        self.get = self.get_then
 
-    def read_then(self, partition_key: str, **limits: Any) -> Any:  # noqa: ANN401
-        rows = self.inner.read(partition_key, **limits)
-        if self.then is not None and not rows:
+    def get_then(self, partition_key: str, row_key: str) -> Entity | None:
+        row = self.inner.get(partition_key, row_key)
+        if self.then is not None and row is None:
             then, self.then = self.then, None
             then()
-        return rows
+        return row
 
 
 class Stopping(Around):
@@ -389,12 +389,12 @@ def test_a_key_whose_invocation_is_being_forgotten_gets_a_new_one(
     class Forgotten(Around):
         def __init__(self) -> None:
             super().__init__(store)
-            self.read = self.forget_then_read
+            self.get = self.forget_then_get
 
-        def forget_then_read(self, partition_key: str, **limits: Any) -> Any:  # noqa: ANN401
+        def forget_then_get(self, partition_key: str, row_key: str) -> Entity | None:
             if partition_key == first.invocation.id:
                 service.listing.forget(until=clock.at + timedelta(minutes=1))
-            return self.inner.read(partition_key, **limits)
+            return self.inner.get(partition_key, row_key)
 
     second = make_service(Forgotten(), url=target.url, now=clock).run(call(KEY))
 

@@ -91,7 +91,7 @@ def die(store: EntityStore, target: Target, clock: Clock) -> Die:
 
 def plans(store: EntityStore) -> list[str]:
     """Return the ids of all invocations that are stored."""
-    return [partition for partition, entity in all_rows(store) if entity.row_key == "a.invocation"]
+    return [partition for partition, entity in all_rows(store) if entity.row_key == "a.plan"]
 
 
 def listed(instance: Instance, state: State | None = None) -> list[tuple[str, str | None]]:

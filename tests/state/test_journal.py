@@ -34,7 +34,7 @@ from tests.state.parts import (
 if TYPE_CHECKING:
     from invoke_core.journal import Loaded
     from invoke_core.lifecycle import Record
-    from invoke_core.ports import EntityStore
+    from invoke_core.ports import Entity, EntityStore
 
 SOON = START + timedelta(seconds=3)
 LONG = "ä" * LONGEST_VALUE_BYTES
@@ -391,12 +391,12 @@ def test_a_reading_of_a_partition_that_is_just_being_removed_finds_nothing(
     class Removing(LosingStore):
         def __init__(self) -> None:
             super().__init__(store)
-            self.read = self.read_then_remove
+            self.get = self.get_then_remove
 
-        def read_then_remove(self, partition_key: str, **limits: Any) -> Any:  # noqa: ANN401
-            rows = store.read(partition_key, **limits)
+        def get_then_remove(self, partition_key: str, row_key: str) -> Entity | None:
+            row = store.get(partition_key, row_key)
             journal.forget(summary, "")
-            return rows
+            return row
 
     reader = Instance(Removing(), Clock())
 

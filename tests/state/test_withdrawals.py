@@ -110,14 +110,12 @@ class Unreadable(Around):
     def __init__(self, store: EntityStore) -> None:
         super().__init__(store)
         self.is_away = False
-        self.read = self._read
+        self.get = self._get
 
-    def _read(
-        self, partition_key: str, *, first: str, before: str, most: int | None = None
-    ) -> list[Entity]:
+    def _get(self, partition_key: str, row_key: str) -> Entity | None:
         if self.is_away:
             raise StoreUnavailableError("InvokeStorage", "it is away")
-        return self.inner.read(partition_key, first=first, before=before, most=most)
+        return self.inner.get(partition_key, row_key)
 
 
 def test_a_reply_that_cannot_be_held_tells_of_the_request_that_was_sent(

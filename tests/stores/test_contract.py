@@ -54,6 +54,16 @@ def test_a_store_never_written_to_is_empty_and_works(store: EntityStore) -> None
     assert everything(store) == []
 
 
+def test_a_row_is_found_by_its_keys_and_no_other(store: EntityStore) -> None:
+    assert store.get(PARTITION, "row") is None
+
+    (etag,) = store.write(PARTITION, [Insert("row", b"value" * 30_000)])
+
+    assert store.get(PARTITION, "row") == Entity("row", b"value" * 30_000, etag)
+    assert store.get(PARTITION, "row1") is None
+    assert store.get("another", "row") is None
+
+
 def test_what_was_written_is_there_for_everybody_who_opens_the_store(
     open_store: Callable[[], EntityStore],
 ) -> None:
