@@ -64,7 +64,8 @@ class AnswerReading:
         spelling: dict[str, str] = {}
         for name, value in self.answer.headers:
             joined.setdefault(spelling.setdefault(name.lower(), name), []).append(value)
-        return {name: self._credential.hide(", ".join(values)) for name, values in joined.items()}
+        hide = self._credential.hide
+        return {hide(name): hide(", ".join(values)) for name, values in joined.items()}
 
     def root(self) -> JsonValue:
         """Return the parsed body.

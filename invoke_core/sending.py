@@ -177,7 +177,7 @@ class Sending:
             token = self._credentials.token(prepared.connection, timeout_s=timeout_s)
         except SendError as error:
             return _failed(error, prepared.masker)
-        prepared = _bearing(prepared, token)
+        prepared = self._bearing(prepared, token)
         sent = self._exchanged(prepared, self._left_s(ends_at))
         return self._sent_anew(prepared, token, sent, ends_at) if _is_refused(sent) else sent
 
@@ -192,7 +192,7 @@ class Sending:
             return _with_warning(sent, prepared.masker.show(error.message))
         if renewed == token:
             return sent
-        again = self._exchanged(_bearing(prepared, renewed), self._left_s(ends_at))
+        again = self._exchanged(self._bearing(prepared, renewed), self._left_s(ends_at))
         if _is_refused(again):
             self._credentials.note_refused(connection, renewed)
         reason = again.outcome.reason
@@ -201,6 +201,22 @@ class Sending:
             reason = replace(reason, effect=Effect.ANSWERED)
             return replace(again, outcome=replace(again.outcome, reason=reason))
         return again
+
+    def _bearing(self, prepared: Prepared, token: Secret) -> Prepared:
+        """Return a request with its token, which is masked like any credential.
+
+        So are the tokens before it: the target has seen them, and they are good for some minutes.
+        """
+        bearer = BearerAuth(token=token)
+        headers, _ = with_credential(prepared.request.headers, bearer)
+        known = self._credentials.known(prepared.connection)
+        texts = (*credential_texts(bearer), *(earlier.reveal() for earlier in known))
+        return replace(
+            prepared,
+            request=replace(prepared.request, headers=headers),
+            masker=prepared.masker.also(texts),
+            credential=prepared.credential.also(texts),
+        )
 
     def _left_s(self, ends_at: float) -> float:
         """Return the seconds left, in tenths: they stand in sentences."""
@@ -251,19 +267,6 @@ _DIRECT: Final = EgressProxy()
 def credential_masker(auth: Auth, proxy: EgressProxy = _DIRECT) -> Masker:
     """Return what masks the credentials of a connection; making it costs more than using it."""
     return Masker((*credential_texts(auth), *proxy_texts(proxy)))
-
-
-def _bearing(prepared: Prepared, token: Secret) -> Prepared:
-    """Return a request with the token it is sent with, which is masked like any credential."""
-    bearer = BearerAuth(token=token)
-    headers, _ = with_credential(prepared.request.headers, bearer)
-    texts = credential_texts(bearer)
-    return replace(
-        prepared,
-        request=replace(prepared.request, headers=headers),
-        masker=prepared.masker.also(texts),
-        credential=prepared.credential.also(texts),
-    )
 
 
 def _failed(error: SendError, masker: Masker) -> Sent:

@@ -8,11 +8,11 @@ from __future__ import annotations
 import base64
 import json
 import re
+from bisect import bisect_right
 from contextlib import suppress
-from enum import IntEnum
-from functools import lru_cache
-from typing import TYPE_CHECKING, Final, NamedTuple
-from urllib.parse import quote, quote_plus, unquote_plus
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote_plus
 
 from invoke_core.documents import dump_json
 from invoke_core.model import MASK
@@ -27,9 +27,6 @@ SHORTEST_SECRET: Final = 4
 
 MOST_SECRETS: Final = 100
 """So many secret variables may come with one call; each is looked for in whatever is shown."""
-
-LONGEST_SPELLED: Final = 1024
-"""Of a longer secret, not every conceivable spelling is looked for."""
 
 _MACRO: Final = re.compile(r"\$\((json:)?([^()$\r\n]+)\)", re.IGNORECASE)
 
@@ -82,24 +79,18 @@ class Masker:
 
     A secret is recognised plain, URL-encoded, Base64-encoded (also where it is a part of what was
     encoded, as in Basic credentials) and escaped for JSON, whichever characters an encoder chose
-    to escape. Secrets shorter than ``SHORTEST_SECRET`` characters are not looked for; of those
-    longer than ``LONGEST_SPELLED``, the usual spellings only.
+    to escape. Secrets shorter than ``SHORTEST_SECRET`` characters are not looked for.
+
+    A text is searched as it is and as it reads once escapes are undone. Each search is linear, so
+    no text and no secret makes it slow.
     """
 
-    __slots__ = ("_literals", "_needles", "_secrets")
+    __slots__ = ("_forms", "_secrets")
 
     def __init__(self, secrets: Iterable[str]) -> None:
         """Prepare for a set of secrets; empty ones are passed over."""
         self._secrets = frozenset(text for text in secrets if len(text) >= SHORTEST_SECRET)
-        long = {text for text in self._secrets if len(text) > LONGEST_SPELLED}
-        literals = {literal for secret in long for literal in _literals(secret)}
-        self._literals = sorted(literals, key=len, reverse=True)
-        # What no encoder changes is looked for first: nearly always that is all there is to do.
-        needles: dict[str, set[_Form]] = {}
-        for secret in self._secrets - long:
-            for form in _forms(secret):
-                needles.setdefault(form.needle, set()).add(form)
-        self._needles = needles
+        self._forms = tuple({form for secret in self._secrets for form in _forms(secret)})
 
     def __repr__(self) -> str:
         """Tell how much it knows, not what."""
@@ -112,15 +103,17 @@ class Masker:
 
     def hide(self, text: str) -> str:
         """Return the text without the secrets."""
-        for literal in self._literals:
-            text = text.replace(literal, MASK)
-        forms = [
-            form for needle, forms in self._needles.items() if needle in text for form in forms
-        ]
-        if not forms:
+        if not self._forms:
             return text
-        # The longest first, and escaped before plain: a form may begin with another.
-        return _pattern(tuple(sorted(forms, reverse=True))).sub(MASK, text)
+        spans = _found(self._forms, text)
+        if "%" in text or "+" in text:
+            decoded = _without_escapes(text, _URL_ESCAPES, _undo_url)
+            spans += decoded.spans(self._forms)
+            # Forms write a blank as a plus, and some leave a plus as it is.
+            spans += decoded.with_blanks().spans(form.replace("+", " ") for form in self._forms)
+        if "\\" in text:
+            spans += _without_escapes(text, _JSON_ESCAPES, _undo_json).spans(self._forms)
+        return _masked(text, spans) if spans else text
 
     def hide_in(self, document: JsonValue, *, raw: str) -> JsonValue:
         """Return a parsed document without the secrets, in text values and member names.
@@ -176,21 +169,6 @@ def _shown_parameter(pair: str) -> str:
     return pair
 
 
-def _literals(secret: str) -> Iterable[str]:
-    """Yield a long secret in the spellings that encoders usually choose.
-
-    A regular expression for every spelling would take seconds to compile.
-    """
-    percent = quote(secret, safe="", errors="replace")
-    escaped = dump_json(secret)[1:-1]
-    in_ascii = json.dumps(secret)[1:-1]
-    yield from (secret, percent, quote_plus(secret, errors="replace"))
-    yield re.sub("%[0-9A-F]{2}", lambda code: code[0].lower(), percent)
-    yield from (escaped, in_ascii, escaped.replace("/", r"\/"), in_ascii.replace("/", r"\/"))
-    for encoded in _encoded(secret):
-        yield from _base64_forms(encoded)
-
-
 def _encoded(secret: str) -> Iterable[bytes]:
     """Yield a secret as bytes, in the character sets that carry it."""
     yield secret.encode("utf-8", "replace")
@@ -198,99 +176,104 @@ def _encoded(secret: str) -> Iterable[bytes]:
         yield secret.encode("latin-1")
 
 
-class _Spelling(IntEnum):
-    """Who may have written a text, in the order in which equally long forms are tried."""
-
-    PLAIN = 0
-    URL = 1
-    JSON = 2
+Span = tuple[int, int]
 
 
-class _Form(NamedTuple):
-    """A text as it may stand for a secret."""
+@dataclass(frozen=True, slots=True)
+class _Decoded:
+    """A text with its escapes undone, and where each part of it stood.
 
-    length: int
-    spelling: _Spelling
+    Attributes:
+        text: The text.
+        places: Where runs begin in it, rising.
+        sources: Where they began in the text as it was.
+    """
+
     text: str
+    places: list[int]
+    sources: list[int]
 
-    @property
-    def needle(self) -> str:
-        """The longest part of it that every spelling leaves as it is."""
-        return max(_UNCHANGED.findall(self.text), key=len, default="")
+    def with_blanks(self) -> _Decoded:
+        """Return it with a blank for each plus."""
+        return replace(self, text=self.text.replace("+", " "))
 
-    def patterns(self) -> Iterable[str]:
-        """Yield regular expressions for it in every spelling of its characters.
+    def spans(self, forms: Iterable[str]) -> list[Span]:
+        """Return where forms stood in the text as it was."""
+        return [(self._source(start), self._source(end)) for start, end in _found(forms, self.text)]
 
-        Each decodes in one way only, so no text makes the matching slow.
-        """
-        if self.spelling is _Spelling.PLAIN:
-            return [re.escape(self.text)]
-        spellings = _url_spellings if self.spelling is _Spelling.URL else _json_spellings
-        return _spelled(self.text, spellings)
-
-
-_UNCHANGED: Final = re.compile("[0-9A-Za-z]+")
+    def _source(self, place: int) -> int:
+        run = bisect_right(self.places, place) - 1
+        return self.sources[run] + place - self.places[run]
 
 
-@lru_cache(maxsize=256)
-def _pattern(forms: tuple[_Form, ...]) -> re.Pattern[str]:
-    return re.compile("|".join(pattern for form in forms for pattern in form.patterns()))
+_URL_ESCAPES: Final = re.compile("(?:%[0-9A-Fa-f]{2})+")
+_JSON_ESCAPES: Final = re.compile(
+    r"\\u[dD][89abAB][0-9A-Fa-f]{2}\\u[dD][c-fC-F][0-9A-Fa-f]{2}"
+    r'|\\u[0-9A-Fa-f]{4}|\\["\\/bfnrt]'
+)
 
 
-def _forms(secret: str) -> Iterable[_Form]:
-    """Yield a secret's forms."""
-    for spelling in _Spelling:
-        yield _Form(len(secret), spelling, secret)
-    for encoded in set(_encoded(secret)):
-        for text in set(_base64_forms(encoded)):
-            yield _Form(len(text), _Spelling.URL, text)
+def _undo_url(escapes: str) -> Iterable[tuple[str, int]]:
+    """Yield the characters of a run of percent-escapes, and how long each was."""
+    raw = bytes.fromhex(escapes.replace("%", ""))
+    for character in raw.decode("utf-8", "surrogateescape"):
+        yield character, 3 * len(character.encode("utf-8", "surrogateescape"))
 
 
-def _spelled(text: str, spellings: Callable[[str], tuple[str, ...]]) -> Iterable[str]:
-    """Yield regular expressions for a text in every spelling of its characters."""
-    rest = "".join(
-        character if _is_plain(character) else f"(?:{'|'.join(spellings(character))})"
-        for character in text[1:]
-    )
-    # Beginning with a literal each, they let the search skip quickly.
-    for first in spellings(text[0]):
-        yield first + rest
+def _undo_json(escape: str) -> Iterable[tuple[str, int]]:
+    """Yield the character of an escape of JSON, and how long it was."""
+    yield json.loads(f'"{escape}"'), len(escape)
 
 
-def _is_plain(character: str) -> bool:
-    """Tell whether every encoder leaves a character alone."""
-    return character.isascii() and character.isalnum()
+def _without_escapes(
+    text: str, escapes: re.Pattern[str], undo: Callable[[str], Iterable[tuple[str, int]]]
+) -> _Decoded:
+    parts: list[str] = []
+    places, sources = [0], [0]
+    place = end = 0
+    for match in escapes.finditer(text):
+        parts.append(text[end : match.start()])
+        place += match.start() - end
+        end = match.start()
+        for character, length in undo(match[0]):
+            places.append(place)
+            sources.append(end)
+            parts.append(character)
+            place += len(character)
+            end += length
+        places.append(place)
+        sources.append(end)
+    parts.append(text[end:])
+    return _Decoded("".join(parts), places, sources)
 
 
-def _url_spellings(character: str) -> tuple[str, ...]:
-    """Return what URL encoders make of a character; which they leave alone differs."""
-    if _is_plain(character):
-        return (character,)
-    encoded = character.encode("utf-8", "replace")
-    percent = "".join(f"%{_hex_digits(f'{byte:02x}')}" for byte in encoded)
-    match character:
-        case "%":
-            return (percent,)
-        case " ":
-            return percent, r"\+", r"\ "
-        case _:
-            return percent, re.escape(character)
+def _found(forms: Iterable[str], text: str) -> list[Span]:
+    """Return where forms stand in a text."""
+    spans = []
+    for form in forms:
+        start = text.find(form)
+        while start >= 0:
+            spans.append((start, start + len(form)))
+            start = text.find(form, start + len(form))
+    return spans
 
 
-def _json_spellings(character: str) -> tuple[str, ...]:
-    """Return what JSON encoders make of a character."""
-    if _is_plain(character):
-        return (character,)
-    units = character.encode("utf-16-be", "surrogatepass").hex()
-    spelled = rf"\\u{_hex_digits(units[:4])}"
-    if len(units) > 4:
-        spelled += rf"\\u{_hex_digits(units[4:])}"
-    short = re.escape(dump_json(character)[1:-1])
-    return (spelled, short, r"\\/") if character == "/" else (spelled, short)
+def _masked(text: str, spans: list[Span]) -> str:
+    """Return a text with a mask in the place of each span; what overlaps is one."""
+    parts = []
+    end = 0
+    for start, stop in sorted(spans, key=lambda span: (span[0], -span[1])):
+        if start >= end:
+            parts += [text[end:start], MASK]
+        end = max(end, stop)
+    return "".join([*parts, text[end:]])
 
 
-def _hex_digits(text: str) -> str:
-    return "".join(digit if digit.isdigit() else f"[{digit}{digit.upper()}]" for digit in text)
+def _forms(secret: str) -> Iterable[str]:
+    """Yield the texts by which a secret is recognised once escapes are undone."""
+    yield secret
+    for encoded in _encoded(secret):
+        yield from _base64_forms(encoded)
 
 
 def _base64_forms(encoded: bytes) -> Iterable[str]:

@@ -137,6 +137,13 @@ def test_the_credential_is_masked_before_anyone_sees_the_answer() -> None:
     assert shown_body(read) == (masked, False)
 
 
+def test_the_credential_is_masked_in_the_names_of_headers() -> None:
+    read = reading("", ("X-Was-swordfish", "1"), credential=Masker(["swordfish"]))
+
+    assert read.headers["X-Was-***"] == "1"
+    assert "X-Was-swordfish" not in read.headers
+
+
 def test_the_credential_is_masked_in_text_too() -> None:
     read = reading("the swordfish", credential=CREDENTIAL)
 

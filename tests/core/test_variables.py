@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from time import process_time
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
 
@@ -370,3 +371,28 @@ def test_a_masker_for_further_secrets_masks_both() -> None:
     assert first.also([]) is first
     assert first.also(["barracuda"]).hide("swordfish barracuda") == "*** ***"
     assert first.hide("barracuda") == "barracuda"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "/" * 60_000 + "0123456789",
+        "%2F" * 60_000,
+        "\\/" * 60_000,
+        "%" * 100_000,
+        "%2f/" * 40_000,
+    ],
+)
+def test_no_text_and_no_secret_makes_masking_slow(text: str) -> None:
+    masker = Masker("/" * 1000 + str(number) for number in range(100))
+    began = process_time()
+
+    masker.hide(text)
+
+    assert process_time() - began < 2
+
+
+def test_a_text_encoded_to_the_last_letter_is_recognised() -> None:
+    encoded = "".join(f"%{byte:02x}" for byte in b"swordfish")
+
+    assert Masker(["swordfish"]).hide(f"<{encoded}>") == "<***>"
