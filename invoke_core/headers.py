@@ -145,7 +145,8 @@ def _fault(name: str, value: str, *, granted_only: bool) -> str | None:
         return f"'{name}' is no header name; letters, digits and - are."
     if is_ours(name):
         return f"The header '{name}' is the service's to set, not the caller's."
-    if granted_only and lower in _POLICY_BYPASS:
+    # Gateways of the CGI family read an underscore as a hyphen.
+    if granted_only and lower.replace("_", "-") in _POLICY_BYPASS:
         return f"The header '{name}' is refused where a connection grants only some requests."
     if _CONTROL.search(value):
         return f"The value of the header '{name}' has a control character in it."
@@ -196,7 +197,9 @@ def credential_texts(auth: Auth) -> tuple[str, ...]:
     match auth:
         case BasicAuth():
             password = auth.password.reveal()
-            return (password, f"{auth.username}:{password}")
+            # Some APIs take their key as the user name, with no password.
+            key = password or auth.username
+            return (key, f"{auth.username}:{password}")
         case BearerAuth():
             return (auth.token.reveal(),)
         case HeaderAuth():

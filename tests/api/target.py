@@ -36,6 +36,12 @@ class Reply:
     headers: dict[str, str] = field(default_factory=lambda: {"Content-Type": "application/json"})
 
 
+class _Server(ThreadingHTTPServer):
+    """Takes as many callers at once as a test may send."""
+
+    request_queue_size = 256
+
+
 class Target:
     """A real HTTP server on loopback."""
 
@@ -71,7 +77,7 @@ class Target:
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         if tls is not None:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)

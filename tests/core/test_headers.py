@@ -152,6 +152,8 @@ def test_other_headers_are_the_callers_to_set(name: str) -> None:
         "x-method-override",
         "X-Original-URL",
         "X-REWRITE-URL",
+        "X_Original_URL",
+        "X_HTTP_Method-Override",
     ],
 )
 def test_headers_that_evade_a_grant_are_refused_where_there_is_one(name: str) -> None:
@@ -278,6 +280,12 @@ def test_a_credential_is_known_by_every_text_it_could_appear_as() -> None:
     assert credential_texts(BearerAuth(token=Secret("abcd"))) == ("abcd",)
     assert credential_texts(HeaderAuth(name="X", value=Secret("abcd"))) == ("abcd",)
     assert credential_texts(NoAuth()) == ()
+
+
+def test_a_user_name_without_a_password_is_the_credential() -> None:
+    auth = BasicAuth(username="sk_live_1234", password=Secret(""))
+
+    assert credential_texts(auth) == ("sk_live_1234", "sk_live_1234:")
 
 
 def test_a_credential_is_never_printed() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+from time import sleep
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -202,3 +203,19 @@ def test_an_external_service_that_logs_the_token_leaves_none_in_the_store(
     assert log.count("I was given ***") == len(issuer.issued) + 1
     for secret in (*issuer.issued, CLIENT_SECRET):
         assert secret not in log
+
+
+def test_an_earlier_token_that_is_still_good_is_masked_as_well(
+    tmp_path: Path, api: Target, issuer: Issuer
+) -> None:
+    issuer.life_s = 4
+    api.reply = lambda _: Reply(json.dumps({"log": issuer.issued}).encode())
+    client = demo(tmp_path, api, client_credentials(issuer.url))
+    client.step(method="GET")
+    sleep(2.2)
+
+    answered = client.step(method="GET", successCriteria="contains(root.log[0], 't0.')")
+
+    assert len(issuer.issued) == 2
+    assert answered.json["response"]["body"] == {"log": ["***", "***"]}
+    assert answered.json["criteria"]["result"] is False
