@@ -221,10 +221,14 @@ class InvokeService:
             loaded = self.transitions.apply(
                 loaded.plan_id, sent.outcome, loaded=loaded, body_bytes=sent.body_bytes
             )
-            return self._view(loaded)
         except (StoreUnavailableError, EntityConflictError, InvocationNotFoundError) as error:
             record = advance(draft.record, sent.outcome, self.now())
             return View(invocation=_not_stored(record.invocation, error))
+        try:
+            return self._view(loaded)
+        except (StoreUnavailableError, EntityConflictError):
+            # What is stored is told all the same, only without the variables.
+            return View(invocation=shown(loaded.record, self.now()))
 
     def _run_unstored(self, draft: Draft) -> View:
         """Run a task nobody can ask for before its end, and store it once."""

@@ -9,8 +9,8 @@ import pytest
 
 from invoke_core.errors import StoreUnavailableError
 from invoke_core.journal import Journal
-from invoke_core.lifecycle import Canceled, advance
-from invoke_core.model import State
+from invoke_core.lifecycle import Canceled, TaskCompleted, advance
+from invoke_core.model import Result, State
 from invoke_core.withdrawals import DELAYS_S, Withdrawals
 from tests.api.target import Reply
 from tests.state.parts import (
@@ -135,3 +135,30 @@ def test_a_reply_that_cannot_be_held_tells_of_the_request_that_was_sent(
     assert view.invocation.state is State.IN_PROGRESS
     assert view.invocation.response is not None
     assert len(target.received) == 1
+
+
+def test_a_stored_end_is_told_though_its_variables_cannot_be_read(
+    store: EntityStore, target: Target
+) -> None:
+    """Told from the answer alone it would be another end than the one that is stored."""
+    around = Around(store)
+    service = make_service(around, url=target.url, now=Clock())
+
+    def fail(*_: object, **__: object) -> list[Entity]:
+        raise StoreUnavailableError("InvokeStorage", "it is away")
+
+    def reply(received: Received) -> Reply:
+        plan_id = received.header("PlanId") or ""
+        loaded = service.journal.load(plan_id)
+        assert loaded is not None
+        service.journal.append(loaded, head=replace(loaded.head, variables=1))
+        service.transitions.apply(plan_id, TaskCompleted(Result.SUCCEEDED))
+        around.read = fail
+        return Reply(status=500)
+
+    target.reply = reply
+
+    view = service.run(call(waitForCompletion="true"))
+
+    assert view.invocation.result is Result.SUCCEEDED
+    assert [issue for issue in view.invocation.issues if "not stored" in issue.message] == []
