@@ -37,19 +37,12 @@ from invoke_core.adapters.sealing import TokenSeal
 from invoke_core.adapters.sqlite import SqliteStore
 from invoke_core.adapters.tables import TablesStore
 from invoke_core.claims import Claims
+from invoke_core.connections import Connection, ConnectionBook, ConnectionKind, KnownConnection
 from invoke_core.drafts import Drafts, hash_token
 from invoke_core.journal import Journal, LogEntry
 from invoke_core.limits import ConnectionLimits
 from invoke_core.listing import Listing
-from invoke_core.model import (
-    Answer,
-    Connection,
-    ConnectionBook,
-    ConnectionKind,
-    KnownConnection,
-    Secret,
-    StorageAccount,
-)
+from invoke_core.model import Answer, Secret, StorageAccount
 from invoke_core.plans import PlanService
 from invoke_core.ports import MOST_CHANGES, Insert, Put, Remove, Replace
 from invoke_core.sending import Sending

@@ -9,22 +9,15 @@ from typing import TYPE_CHECKING, Final
 
 from invoke_core.inputs import read_task
 from invoke_core.lifecycle import REPORT_GRACE, Record
-from invoke_core.model import (
-    CompletionEvent,
-    Correlation,
-    Invocation,
-    Issue,
-    IssueType,
-    State,
-)
+from invoke_core.model import CompletionEvent, Correlation, Invocation, Issue, IssueType, State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from invoke_core.connections import ConnectionBook
     from invoke_core.documents import JsonValue
     from invoke_core.errors import Fault
-    from invoke_core.model import ConnectionBook
     from invoke_core.ports import NewId, NewToken, Seal
     from invoke_core.sending import Prepared, Sending
 

@@ -10,23 +10,23 @@ import base64
 import re
 from typing import TYPE_CHECKING, Final
 
-from invoke_core.documents import JsonValue, parse_input
-from invoke_core.errors import JsonSyntaxError
-from invoke_core.model import (
+from invoke_core.connections import (
     BasicAuth,
     BearerAuth,
     ClientCredentialsAuth,
     FetchedAuth,
     HeaderAuth,
-    Secret,
     ServicePrincipalAuth,
 )
+from invoke_core.documents import JsonValue, parse_input
+from invoke_core.errors import JsonSyntaxError
+from invoke_core.model import Secret
 from invoke_core.steps import Given, is_absent, pointer, scalar_text, typed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from invoke_core.model import Auth, EgressProxy
+    from invoke_core.connections import Auth, EgressProxy
     from invoke_core.steps import FaultList
 
 DEFAULT_HEADERS: Final[dict[str, JsonValue]] = {

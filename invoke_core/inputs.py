@@ -8,11 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from invoke_core.connections import ConnectionKind
 from invoke_core.documents import dump_json, without_lone_surrogates
 from invoke_core.errors import ExpressionSyntaxError, InvalidInputError, did_you_mean
 from invoke_core.expressions import compile_criteria
 from invoke_core.headers import read_headers
-from invoke_core.model import MASK, CompletionEvent, ConnectionKind, Method
+from invoke_core.model import MASK, CompletionEvent, Method
 from invoke_core.steps import (
     INPUT_ALIASES,
     FaultList,
@@ -27,10 +28,11 @@ from invoke_core.variables import Masker, expand
 from invoke_core.verdict import StatusCodes
 
 if TYPE_CHECKING:
+    from invoke_core.connections import ConnectionBook
     from invoke_core.documents import JsonValue
     from invoke_core.errors import Fault
     from invoke_core.expressions import Criteria
-    from invoke_core.model import ConnectionBook, Correlation
+    from invoke_core.model import Correlation
     from invoke_core.steps import Step
 
 DEFAULT_TIMEOUT_MINUTES: Final = 60

@@ -17,7 +17,7 @@ from invoke_core.errors import BusyError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from invoke_core.model import Connection
+    from invoke_core.connections import Connection
 
 _WINDOW_S: Final = 60.0
 

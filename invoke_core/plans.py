@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from invoke_core.callback_values import NO_GUID, guid_form, members, read_guid, read_text, refuse
+from invoke_core.connections import EgressProxy, NoAuth
 from invoke_core.documents import JsonNumber
 from invoke_core.drafts import hash_token
 from invoke_core.encoding import time_form, whole_number
@@ -33,7 +34,6 @@ from invoke_core.lifecycle import (
     takes_callbacks,
 )
 from invoke_core.log import event_line
-from invoke_core.model import EgressProxy, NoAuth
 from invoke_core.patches import read_patches
 from invoke_core.sending import credential_masker
 from invoke_core.steps import pointer
@@ -53,9 +53,9 @@ from invoke_core.uploads import UploadMask, lines_of, read_page
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from invoke_core.connections import ConnectionBook
     from invoke_core.documents import JsonValue
     from invoke_core.journal import Head, Journal, Loaded
-    from invoke_core.model import ConnectionBook
     from invoke_core.patches import RecordPatch
     from invoke_core.ports import Clock, Credentials, Pause, Seal
     from invoke_core.transitions import Transitions

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Container, Sequence
     from contextlib import AbstractContextManager
 
-    from invoke_core.model import Answer, Connection, OutgoingRequest, Secret
+    from invoke_core.connections import Connection
+    from invoke_core.model import Answer, OutgoingRequest, Secret
 
 Clock = Callable[[], datetime]
 """Returns the time now: aware, UTC, whole milliseconds, since that is what is stored of it."""

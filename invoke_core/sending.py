@@ -8,15 +8,13 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from invoke_core.answers import AnswerReading
+from invoke_core.connections import BearerAuth, EgressProxy, FetchedAuth
 from invoke_core.errors import ConnectionUnavailableError, SendError
 from invoke_core.headers import credential_texts, proxy_texts, with_credential
 from invoke_core.lifecycle import Exchanged
 from invoke_core.model import (
-    BearerAuth,
     CompletionEvent,
     Effect,
-    EgressProxy,
-    FetchedAuth,
     Issue,
     IssueType,
     OutgoingRequest,
@@ -32,8 +30,9 @@ from invoke_core.verdict import judge
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from invoke_core.connections import Auth, Connection, ConnectionBook
     from invoke_core.inputs import Task
-    from invoke_core.model import Answer, Auth, Connection, ConnectionBook, Correlation, Secret
+    from invoke_core.model import Answer, Correlation, Secret
     from invoke_core.ports import Credentials, Sender
 
 _TRACE_PARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")

@@ -14,13 +14,14 @@ import unicodedata
 from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from invoke_core.connections import ConnectionKind
 from invoke_core.errors import PolicyError
-from invoke_core.model import ConnectionKind, Method
+from invoke_core.model import Method
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from invoke_core.model import Allow, Connection
+    from invoke_core.connections import Allow, Connection
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _DECODE_ROUNDS: Final = 3

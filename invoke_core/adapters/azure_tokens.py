@@ -28,13 +28,8 @@ from requests.adapters import HTTPAdapter
 
 from invoke_core.adapters.token_calls import NoTokenError, checked
 from invoke_core.adapters.token_failures import reason
-from invoke_core.model import (
-    AzureCliAuth,
-    ManagedIdentityAuth,
-    Method,
-    OutgoingRequest,
-    ServicePrincipalAuth,
-)
+from invoke_core.connections import AzureCliAuth, ManagedIdentityAuth, ServicePrincipalAuth
+from invoke_core.model import Method, OutgoingRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

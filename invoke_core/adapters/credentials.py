@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Final
 
 from invoke_core.adapters.token_calls import NoTokenError, TokenCalls, client_credentials_token
 from invoke_core.adapters.token_failures import credential_failed
-from invoke_core.model import ClientCredentialsAuth, FetchedAuth
+from invoke_core.connections import ClientCredentialsAuth, FetchedAuth
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from invoke_core.adapters.token_calls import Token
-    from invoke_core.model import Connection, Secret
+    from invoke_core.connections import Connection
+    from invoke_core.model import Secret
     from invoke_core.ports import Sender
 
 _EARLY_S: Final = 300.0

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from invoke_core.adapters.exchange import Exchange
     from invoke_core.adapters.resolver import Resolver, SocketAddress
     from invoke_core.adapters.urls import Origin
-    from invoke_core.model import ProxyServer
+    from invoke_core.connections import ProxyServer
 
 _MOST_ADDRESSES: Final = 8
 """Addresses of one name that are tried."""

@@ -42,8 +42,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from invoke_core.adapters.budget import ByteBudget, Lease
+    from invoke_core.connections import Connection, ProxyServer
     from invoke_core.errors import SendError
-    from invoke_core.model import Connection, OutgoingRequest, ProxyServer
+    from invoke_core.model import OutgoingRequest
     from invoke_core.ports import JudgeUrl
 
 _OWN_HEADERS: Final = (

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Network, IPv6Network
 
     from invoke_core.adapters.urls import Origin
-    from invoke_core.model import EgressProxy, ProxyServer
+    from invoke_core.connections import EgressProxy, ProxyServer
 
 _MOST_HEAD_BYTES: Final = 8 * 1024
 _MOST_INTERIM: Final = 10

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urljoin
 
 from invoke_core.adapters.urls import prepare
+from invoke_core.connections import RedirectRule
 from invoke_core.errors import PolicyError
-from invoke_core.model import Method, OutgoingRequest, ReasonCode, RedirectRule
+from invoke_core.model import Method, OutgoingRequest, ReasonCode
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from invoke_core.adapters.exchange import Exchange
     from invoke_core.adapters.transfer import Head
     from invoke_core.adapters.urls import PreparedUrl
-    from invoke_core.model import Allow
+    from invoke_core.connections import Allow
     from invoke_core.ports import JudgeUrl
 
 MOST_REDIRECTS: Final = 5

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 if TYPE_CHECKING:
-    from invoke_core.model import TlsOptions
+    from invoke_core.connections import TlsOptions
 
 _NO_ISSUER: Final = (
     "shows a certificate whose issuer is not trusted here; give the issuer's certificate to the"

@@ -13,19 +13,16 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode, urlsplit
 
 from invoke_core.adapters.token_failures import reason
-from invoke_core.documents import JsonNumber, parse_answer
-from invoke_core.errors import JsonSyntaxError, PolicyError, SendError
-from invoke_core.model import (
+from invoke_core.connections import (
     Allow,
     ClientCredentialsAuth,
     Connection,
     ManagedIdentityAuth,
-    Method,
-    OutgoingRequest,
-    ReasonCode,
     RedirectRule,
-    Secret,
 )
+from invoke_core.documents import JsonNumber, parse_answer
+from invoke_core.errors import JsonSyntaxError, PolicyError, SendError
+from invoke_core.model import Method, OutgoingRequest, ReasonCode, Secret
 
 if TYPE_CHECKING:
     from invoke_core.documents import JsonValue

@@ -12,17 +12,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from invoke_core.connections import AzureCliAuth, ManagedIdentityAuth, ServicePrincipalAuth
 from invoke_core.errors import SendError
-from invoke_core.model import (
-    AzureCliAuth,
-    Effect,
-    ManagedIdentityAuth,
-    ReasonCode,
-    ServicePrincipalAuth,
-)
+from invoke_core.model import Effect, ReasonCode
 
 if TYPE_CHECKING:
-    from invoke_core.model import Connection, FetchedAuth
+    from invoke_core.connections import Connection, FetchedAuth
 
 _CODE: Final = re.compile(r"AADSTS(\d{4,8})\b")
 

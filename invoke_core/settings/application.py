@@ -11,9 +11,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from invoke_core.connections import ConnectionBook
 from invoke_core.documents import parse_input
 from invoke_core.errors import Fault, JsonSyntaxError, SettingsError
-from invoke_core.model import ConnectionBook
 from invoke_core.settings.connections import ConnectionReader
 from invoke_core.settings.definitions import UNRESOLVED_REFERENCE
 from invoke_core.settings.storage import StoreReader

@@ -8,20 +8,20 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from invoke_core.documents import JsonNumber
-from invoke_core.errors import Fault
-from invoke_core.model import (
+from invoke_core.connections import (
     Allow,
     Connection,
     ConnectionKind,
     EgressProxy,
     KnownConnection,
     Limits,
-    Method,
     NoAuth,
     RedirectRule,
     TlsOptions,
 )
+from invoke_core.documents import JsonNumber
+from invoke_core.errors import Fault
+from invoke_core.model import Method
 from invoke_core.settings.clouds import CLOUDS, DEVOPS_SCOPE, scope_of
 from invoke_core.settings.credentials import AuthReading, EntraTarget
 from invoke_core.settings.definitions import SETTING

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from invoke_core.headers import is_ours
-from invoke_core.model import (
+from invoke_core.connections import (
     AzureCliAuth,
     BasicAuth,
     BearerAuth,
@@ -19,17 +18,18 @@ from invoke_core.model import (
     HeaderAuth,
     ManagedIdentityAuth,
     NoAuth,
-    Secret,
     ServicePrincipalAuth,
 )
+from invoke_core.headers import is_ours
+from invoke_core.model import Secret
 from invoke_core.settings.clouds import PUBLIC_AUTHORITY
 from invoke_core.settings.definitions import DefinitionReading
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from invoke_core.connections import Auth
     from invoke_core.documents import JsonValue
-    from invoke_core.model import Auth
 
 _KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "none": (),

@@ -9,8 +9,8 @@ import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from invoke_core.connections import Allow
 from invoke_core.errors import Fault, PolicyError, did_you_mean
-from invoke_core.model import Allow
 from invoke_core.targets import judge_url
 from invoke_core.variables import SHORTEST_SECRET
 

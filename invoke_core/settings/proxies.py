@@ -10,7 +10,8 @@ import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
-from invoke_core.model import EgressProxy, ProxyServer, Secret
+from invoke_core.connections import EgressProxy, ProxyServer
+from invoke_core.model import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,15 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from invoke_core.model import (
-    CompletionEvent,
-    Effect,
-    IssueType,
-    Method,
-    ReasonCode,
-    Result,
-    State,
-)
+from invoke_core.model import CompletionEvent, Effect, IssueType, Method, ReasonCode, Result, State
 from invoke_core.problems import PROBLEM_TYPES
 from invoke_core.steps import INPUT_ALIASES
 

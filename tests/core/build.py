@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from invoke_core.model import (
+from invoke_core.connections import (
     Allow,
-    Answer,
     Connection,
     ConnectionBook,
     ConnectionKind,
-    Correlation,
     KnownConnection,
 )
+from invoke_core.model import Answer, Correlation
 
 if TYPE_CHECKING:
     from invoke_core.documents import JsonValue

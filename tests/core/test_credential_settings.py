@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from invoke_core.model import (
+from invoke_core.connections import (
     AzureCliAuth,
     ClientCredentialsAuth,
     ConnectionKind,
     ManagedIdentityAuth,
     NoAuth,
-    Secret,
     ServicePrincipalAuth,
 )
+from invoke_core.model import Secret
 from tests.core.test_settings import AZURE, complaints, connection, read
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from invoke_core.model import Auth
+    from invoke_core.connections import Auth
 
 PUBLIC = "https://login.microsoftonline.com"
 DEVOPS = "499b84ac-1321-427f-aa17-267ca6975798/.default"

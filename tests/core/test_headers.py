@@ -6,10 +6,11 @@ import base64
 
 import pytest
 
+from invoke_core.connections import BasicAuth, BearerAuth, HeaderAuth, NoAuth
 from invoke_core.documents import JsonNumber, JsonValue, PlainText
 from invoke_core.errors import Fault
 from invoke_core.headers import credential_texts, is_ours, read_headers, with_credential
-from invoke_core.model import BasicAuth, BearerAuth, HeaderAuth, NoAuth, Secret
+from invoke_core.model import Secret
 from invoke_core.steps import FaultList, Given
 
 WHERE = "/inputs/headers"

@@ -6,9 +6,9 @@ from contextlib import ExitStack
 
 import pytest
 
+from invoke_core.connections import Connection, ConnectionKind, Limits
 from invoke_core.errors import BusyError, StoreUnavailableError
 from invoke_core.limits import ConnectionLimits
-from invoke_core.model import Connection, ConnectionKind, Limits
 
 
 class Clock:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from invoke_core.errors import Fault, SettingsError
-from invoke_core.model import (
+from invoke_core.connections import (
     Allow,
     BasicAuth,
     BearerAuth,
@@ -19,20 +18,20 @@ from invoke_core.model import (
     EgressProxy,
     HeaderAuth,
     Limits,
-    Method,
     NoAuth,
     ProxyServer,
     RedirectRule,
-    Secret,
     TlsOptions,
 )
+from invoke_core.errors import Fault, SettingsError
+from invoke_core.model import Method, Secret
 from invoke_core.settings import Settings, read_settings
 from invoke_core.settings.local_file import read_local_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from invoke_core.model import Auth
+    from invoke_core.connections import Auth
 
 URL = "https://api.example.com/v1"
 ACCOUNT = {"AzureWebJobsStorage__accountName": "mine"}

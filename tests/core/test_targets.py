@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from invoke_core.connections import Allow, Connection, ConnectionKind
 from invoke_core.errors import PolicyError
-from invoke_core.model import Allow, Connection, ConnectionKind, Method
+from invoke_core.model import Method
 from invoke_core.targets import full_url, judge_grant, judge_url
 
 BASE = "https://api.example.com/v1"

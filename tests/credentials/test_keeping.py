@@ -15,8 +15,9 @@ import pytest
 from invoke_core.adapters.budget import ByteBudget
 from invoke_core.adapters.credentials import TokenCredentials
 from invoke_core.adapters.http import HttpSender
+from invoke_core.connections import Allow, ClientCredentialsAuth, Connection, ConnectionKind
 from invoke_core.errors import SendError
-from invoke_core.model import Allow, ClientCredentialsAuth, Connection, ConnectionKind, Secret
+from invoke_core.model import Secret
 from tests.credentials.conftest import refusing
 
 if TYPE_CHECKING:

@@ -10,17 +10,9 @@ import trustme
 
 from invoke_core.adapters.budget import ByteBudget
 from invoke_core.adapters.http import HttpSender
+from invoke_core.connections import Allow, Connection, ConnectionKind, EgressProxy, TlsOptions
 from invoke_core.errors import SendError
-from invoke_core.model import (
-    Allow,
-    Answer,
-    Connection,
-    ConnectionKind,
-    EgressProxy,
-    Method,
-    OutgoingRequest,
-    TlsOptions,
-)
+from invoke_core.model import Answer, Method, OutgoingRequest
 from tests.http.targets import Script, Target
 
 if TYPE_CHECKING:

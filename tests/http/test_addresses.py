@@ -13,7 +13,7 @@ from invoke_core.adapters.addresses import refusal
 from invoke_core.adapters.budget import ByteBudget
 from invoke_core.adapters.http import HttpSender
 from invoke_core.adapters.resolver import SocketAddress, system_look_up
-from invoke_core.model import Allow
+from invoke_core.connections import Allow
 from tests.http.conftest import Client
 from tests.http.targets import answer, answering, redirecting
 

@@ -13,7 +13,8 @@ import pytest
 
 from invoke_core.adapters.budget import ByteBudget
 from invoke_core.adapters.http import HttpSender
-from invoke_core.model import Allow, Connection, ConnectionKind, Method, OutgoingRequest
+from invoke_core.connections import Allow, Connection, ConnectionKind
+from invoke_core.model import Method, OutgoingRequest
 from tests.http.conftest import Client, accept_any
 from tests.http.targets import Peer, answer, answering
 

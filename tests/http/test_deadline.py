@@ -17,7 +17,8 @@ from invoke_core.adapters.budget import ByteBudget
 from invoke_core.adapters.deadline import Watchdog
 from invoke_core.adapters.http import HttpSender
 from invoke_core.adapters.resolver import SocketAddress, system_look_up
-from invoke_core.model import Allow, Method, TlsOptions
+from invoke_core.connections import Allow, TlsOptions
+from invoke_core.model import Method
 from tests.http.conftest import Authority, Client, Start
 from tests.http.targets import Peer, Script, answer, answering, redirecting
 

@@ -15,7 +15,8 @@ from invoke_core.adapters.budget import ByteBudget
 from invoke_core.adapters.http import HttpSender
 from invoke_core.adapters.proxies import proxy_for
 from invoke_core.adapters.urls import prepare
-from invoke_core.model import Allow, EgressProxy, Method, ProxyServer, Secret, TlsOptions
+from invoke_core.connections import Allow, EgressProxy, ProxyServer, TlsOptions
+from invoke_core.model import Method, Secret
 from tests.http.conftest import Client
 from tests.http.proxy import forwarding
 from tests.http.targets import Peer, answer, answering, redirecting

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from invoke_core.connections import Allow, RedirectRule
 from invoke_core.errors import PolicyError
-from invoke_core.model import Allow, Method, RedirectRule
+from invoke_core.model import Method
 from tests.http.targets import answer, answering, redirecting
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 import trustme
 
-from invoke_core.model import Method, TlsOptions
+from invoke_core.connections import TlsOptions
+from invoke_core.model import Method
 from tests.http.conftest import Client
 from tests.http.targets import Peer, answer, answering
 

@@ -19,22 +19,17 @@ from invoke_core.adapters.budget import ByteBudget
 from invoke_core.adapters.credentials import TokenCredentials
 from invoke_core.adapters.http import HttpSender
 from invoke_core.adapters.sealing import TokenSeal
-from invoke_core.drafts import HUB_NAME, PROJECT_ID, hash_token
-from invoke_core.journal import Journal, LogEntry
-from invoke_core.lifecycle import Record
-from invoke_core.model import (
+from invoke_core.connections import (
     BasicAuth,
-    CompletionEvent,
     Connection,
     ConnectionBook,
     ConnectionKind,
-    Correlation,
-    Invocation,
     KnownConnection,
-    RequestView,
-    Secret,
-    State,
 )
+from invoke_core.drafts import HUB_NAME, PROJECT_ID, hash_token
+from invoke_core.journal import Journal, LogEntry
+from invoke_core.lifecycle import Record
+from invoke_core.model import CompletionEvent, Correlation, Invocation, RequestView, Secret, State
 from invoke_core.plans import PlanService
 from invoke_core.transitions import Transitions
 from invoke_core.wakeups import Wakeups

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 
-from invoke_core.model import Auth, ConnectionKind, ReasonCode
+from invoke_core.connections import Auth, ConnectionKind
+from invoke_core.model import ReasonCode
 from invoke_core.settings.connections import ConnectionReader
 from invoke_core.steps import INPUT_ALIASES
 from tests.process.conftest import ROOT, environment, running, url_in

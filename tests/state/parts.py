@@ -16,6 +16,13 @@ from invoke_core.adapters.credentials import TokenCredentials
 from invoke_core.adapters.http import HttpSender
 from invoke_core.adapters.sealing import TokenSeal
 from invoke_core.claims import Claims
+from invoke_core.connections import (
+    Allow,
+    Connection,
+    ConnectionBook,
+    ConnectionKind,
+    KnownConnection,
+)
 from invoke_core.drafts import Call, Drafts
 from invoke_core.errors import StoreUnavailableError
 from invoke_core.journal import Journal
@@ -23,15 +30,10 @@ from invoke_core.lifecycle import Exchanged, Record
 from invoke_core.limits import ConnectionLimits
 from invoke_core.listing import Listing
 from invoke_core.model import (
-    Allow,
     CompletionEvent,
-    Connection,
-    ConnectionBook,
-    ConnectionKind,
     Correlation,
     Effect,
     Invocation,
-    KnownConnection,
     Reason,
     ReasonCode,
     RequestView,

@@ -21,11 +21,12 @@ from invoke_core.adapters.budget import ByteBudget
 from invoke_core.adapters.credentials import TokenCredentials
 from invoke_core.adapters.http import HttpSender
 from invoke_core.adapters.sealing import TokenSeal
+from invoke_core.connections import ConnectionBook
 from invoke_core.drafts import hash_token
 from invoke_core.errors import EntityConflictError
 from invoke_core.journal import Journal
 from invoke_core.lifecycle import Canceled, Ending
-from invoke_core.model import ConnectionBook, Result
+from invoke_core.model import Result
 from invoke_core.plans import PlanService
 from invoke_core.transitions import Transitions
 from invoke_core.wakeups import Wakeups
