@@ -96,7 +96,7 @@ def judge_url(url: str, *, base: str, allow: Allow) -> None:
         )
     if "#" in url:
         raise PolicyError("The URL has a fragment ('#…'), which is never sent; write %23 for '#'.")
-    _judge_segments(there.path)
+    judge_segments(there.path)
     _judge_prefix(there.path, here.path)
     if allow.paths is not None:
         _judge_paths(there.path or "/", allow.paths)
@@ -107,6 +107,25 @@ def _split(url: str) -> SplitResult:
         return urlsplit(url)
     except ValueError:
         raise PolicyError("The URL suffix makes a URL that cannot be read.") from None
+
+
+def judge_segments(path: str) -> None:
+    """Refuse a path that leads elsewhere once it is decoded or normalised.
+
+    Args:
+        path: The path of a URL or of a relative reference, before anything resolved it.
+
+    Raises:
+        PolicyError: It has a dot segment (also one with ``;``), a backslash or a control
+            character, plain or encoded.
+    """
+    for reading in _readings(path):
+        if _CONTROL.search(reading):
+            raise PolicyError("The URL has an encoded control character in its path.")
+        if "\\" in reading:
+            raise PolicyError("The URL has an encoded backslash in its path.")
+        if any(segment.partition(";")[0].strip() in {".", ".."} for segment in reading.split("/")):
+            raise PolicyError("The URL has a '.' or '..' segment, plain or encoded, in its path.")
 
 
 def _judge_prefix(path: str, prefix: str) -> None:
@@ -128,16 +147,6 @@ def _readings(path: str) -> Iterator[str]:
         reading = unquote(plain)
         if reading == plain:
             return
-
-
-def _judge_segments(path: str) -> None:
-    for reading in _readings(path):
-        if _CONTROL.search(reading):
-            raise PolicyError("The URL has an encoded control character in its path.")
-        if "\\" in reading:
-            raise PolicyError("The URL has an encoded backslash in its path.")
-        if any(segment.partition(";")[0].strip() in {".", ".."} for segment in reading.split("/")):
-            raise PolicyError("The URL has a '.' or '..' segment, plain or encoded, in its path.")
 
 
 def _judge_paths(path: str, patterns: tuple[str, ...]) -> None:

@@ -9,12 +9,13 @@ import re
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 from invoke_core.adapters.urls import prepare
 from invoke_core.connections import RedirectRule
 from invoke_core.errors import PolicyError
 from invoke_core.model import Method, OutgoingRequest, ReasonCode
+from invoke_core.targets import judge_segments
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -112,9 +113,16 @@ def _location(base: str, head: Head) -> str:
     if _SUSPICIOUS.search(location):
         raise PolicyError("its location has a blank, a backslash or a control character in it.")
     try:
-        return urljoin(base, location)
+        parts = urlsplit(location)
+        joined = urljoin(base, location)
     except ValueError:
         raise PolicyError("its location cannot be read as a URL.") from None
+    # Joining resolves dot segments, so they have to be looked for before it.
+    judge_segments(parts.path)
+    if not parts.netloc and (parts.scheme or location.startswith("//")):
+        # Readers of URLs differ over these: to some they are paths, to others they name a host.
+        raise PolicyError("its location has a scheme or '//', and no host after it.")
+    return joined
 
 
 def _as_get(request: OutgoingRequest) -> OutgoingRequest:
