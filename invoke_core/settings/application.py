@@ -15,7 +15,7 @@ from invoke_core.connections import ConnectionBook
 from invoke_core.documents import parse_input
 from invoke_core.errors import Fault, JsonSyntaxError, SettingsError
 from invoke_core.settings.connections import ConnectionReader
-from invoke_core.settings.definitions import UNRESOLVED_REFERENCE
+from invoke_core.settings.definitions import is_unresolved
 from invoke_core.settings.storage import StoreReader
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ class _Reader:
 
     def _text(self, name: str) -> str:
         text = self._environ.get(name, "").strip()
-        if text.startswith(UNRESOLVED_REFERENCE):
+        if is_unresolved(text):
             self._fault(
                 name,
                 "It is a Key Vault reference that was not resolved; "

@@ -21,10 +21,17 @@ if TYPE_CHECKING:
     from invoke_core.documents import JsonValue
 
 SETTING: Final = "SERVICE_CONNECTIONS"
-UNRESOLVED_REFERENCE: Final = "@Microsoft.KeyVault("
-"""What an application setting holds when the platform could not read the secret it refers to."""
 
 _REFERENCE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_UNRESOLVED: Final = "@microsoft.keyvault("
+
+
+def is_unresolved(text: str) -> bool:
+    """Tell whether a text is a Key Vault reference and no secret, in any letter case.
+
+    An application setting reads so where the platform could not read what it refers to.
+    """
+    return text.strip().lower().startswith(_UNRESOLVED)
 
 
 class DefinitionReading:
@@ -74,7 +81,7 @@ class DefinitionReading:
             self._fault(where, "it is missing." if value is None else "it takes text.")
             return ""
         before = len(self.faults)
-        if value.strip().startswith(UNRESOLVED_REFERENCE):
+        if is_unresolved(value):
             self._fault(
                 where,
                 "a Key Vault reference is resolved in an application setting only; "
@@ -99,7 +106,7 @@ class DefinitionReading:
         if text is None:
             self._fault(where, f"the setting {name} is not set.")
             return ""
-        if text.strip().startswith(UNRESOLVED_REFERENCE):
+        if is_unresolved(text):
             self._fault(
                 where,
                 f"the setting {name} is a Key Vault reference that was not resolved; "

@@ -57,6 +57,7 @@ UNRESOLVED = (
     "the app's identity needs to read that secret."
 )
 KEY_VAULT = "@Microsoft.KeyVault(SecretUri=https://vault.example/secrets/swordfish)"
+KEY_VAULT_FORMS = [KEY_VAULT, KEY_VAULT.lower(), KEY_VAULT.upper(), f" {KEY_VAULT.swapcase()}"]
 
 
 def faults_of(environ: dict[str, str], root: Path) -> list[Fault]:
@@ -219,11 +220,14 @@ def test_all_faults_are_told_at_once_and_never_a_value(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("reference", KEY_VAULT_FORMS)
 @pytest.mark.parametrize(
     "name", [*WHOLE_NUMBER, "PUBLIC_BASE_URL", "SERVICE_CONNECTIONS", "InvokeStorage"]
 )
-def test_a_key_vault_reference_that_was_not_resolved_is_a_fault(tmp_path: Path, name: str) -> None:
-    assert faults_of({name: KEY_VAULT}, tmp_path) == [Fault(name, UNRESOLVED)]
+def test_a_key_vault_reference_that_was_not_resolved_is_a_fault(
+    tmp_path: Path, name: str, reference: str
+) -> None:
+    assert faults_of({name: reference}, tmp_path) == [Fault(name, UNRESOLVED)]
 
 
 def test_connections_are_read_from_the_file_beside_host_json(tmp_path: Path) -> None:
@@ -543,15 +547,26 @@ def test_a_reference_to_a_setting_that_is_not_set_is_a_fault(tmp_path: Path) -> 
     ]
 
 
-def test_a_reference_to_a_secret_that_was_not_resolved_is_a_fault(tmp_path: Path) -> None:
+@pytest.mark.parametrize("reference", KEY_VAULT_FORMS)
+def test_a_key_vault_reference_within_a_definition_is_a_fault(
+    tmp_path: Path, reference: str
+) -> None:
+    assert complaints(tmp_path, auth={"scheme": "bearer", "token": reference})[0] == (
+        "auth.token: a Key Vault reference is resolved in an application setting only; "
+        "put it there and refer to the setting with ${NAME}."
+    )
+
+
+@pytest.mark.parametrize("reference", KEY_VAULT_FORMS)
+def test_a_reference_to_a_secret_that_was_not_resolved_is_a_fault(
+    tmp_path: Path, reference: str
+) -> None:
     auth = {"scheme": "bearer", "token": "${P}"}
 
-    assert complaints(tmp_path, auth=auth, environ={"P": KEY_VAULT}) == [
-        (
-            "auth.token: the setting P is a Key Vault reference that was not resolved; "
-            "the app's identity needs to read that secret."
-        )
-    ]
+    assert complaints(tmp_path, auth=auth, environ={"P": reference})[0] == (
+        "auth.token: the setting P is a Key Vault reference that was not resolved; "
+        "the app's identity needs to read that secret."
+    )
 
 
 def test_what_looks_like_a_reference_and_is_none_stays_as_it_is(tmp_path: Path) -> None:

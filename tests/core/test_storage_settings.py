@@ -267,13 +267,14 @@ def test_half_an_account_is_a_fault_that_names_the_other_half(
     "form", ["", "__accountName", "__tableServiceUri", "__queueServiceUri", "__clientId"]
 )
 @pytest.mark.parametrize("azure", [AZURE, {}])
+@pytest.mark.parametrize("word", ["@Microsoft.KeyVault", "@microsoft.keyvault"])
 def test_an_unresolved_reference_is_the_one_fault(
-    tmp_path: Path, setting: str, form: str, azure: dict[str, str]
+    tmp_path: Path, setting: str, form: str, azure: dict[str, str], word: str
 ) -> None:
     environ = {
         f"{setting}__{service}ServiceUri": "https://t.example" for service in ("table", "queue")
     }
-    environ[setting + form] = "@Microsoft.KeyVault(SecretUri=https://vault.example/swordfish)"
+    environ[setting + form] = f"{word}(SecretUri=https://vault.example/swordfish)"
     if form == "__accountName":
         environ = {setting + form: environ[setting + form]}
 
