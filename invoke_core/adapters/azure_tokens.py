@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import io
 import logging
+import subprocess
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,7 +28,7 @@ from azure.identity import (
 from requests.adapters import HTTPAdapter
 
 from invoke_core.adapters.token_calls import NoTokenError, checked
-from invoke_core.adapters.token_failures import reason
+from invoke_core.adapters.token_failures import cli_too_late, reason
 from invoke_core.connections import AzureCliAuth, ManagedIdentityAuth, ServicePrincipalAuth
 from invoke_core.model import Method, OutgoingRequest
 
@@ -68,6 +69,8 @@ def azure_token(
     except Exception as error:  # noqa: BLE001  # what two libraries raise is no closed list
         if calls.failure is not None and calls.status is None:
             raise NoTokenError(_unanswered(auth, calls.failure)) from None
+        if isinstance(error.__cause__, subprocess.TimeoutExpired):
+            raise NoTokenError(cli_too_late(calls.timeout_s)) from None
         why = reason(auth, said=f"{error} {calls.said}", place=calls.place, status=calls.status)
         raise NoTokenError(why) from None
     return checked(found.token, found.expires_on - time.time(), place=calls.place or "the CLI")
@@ -83,7 +86,10 @@ def _credential(
         case ManagedIdentityAuth():
             return ManagedIdentityCredential(client_id=auth.client_id, **options)
         case AzureCliAuth():
-            return AzureCliCredential(process_timeout=max(1, int(calls.left_s())))
+            # At its end the library kills the process it started, and waits for that one only.
+            # Where az is a shell script, as the packages make it, the interpreter below it is none
+            # of ours to end: it goes on until it has done its work, or writes into the closed pipe.
+            return AzureCliCredential(process_timeout=calls.left_s())  # type: ignore[arg-type]  # parts of a second do
         case ServicePrincipalAuth():
             # An administrator named the authority, so nobody else is asked whether it is one.
             options |= {"authority": auth.authority, "disable_instance_discovery": True}

@@ -121,6 +121,21 @@ def reason(auth: FetchedAuth, *, said: str, place: str, status: int | None) -> s
             return f"{place} answered {status}, and not with a token"
 
 
+def cli_too_late(timeout_s: float) -> str:
+    """Return why there is no token where the Azure CLI gave no answer in time.
+
+    Args:
+        timeout_s: The seconds it had.
+
+    Returns:
+        The rest of a sentence, without its full stop.
+    """
+    return (
+        f"the Azure CLI (az) did not answer within the {timeout_s:.3g} s that were left for the"
+        " request (API_RESPONSE_TIMEOUT_SECONDS)"
+    )
+
+
 def _identity_reason(auth: ManagedIdentityAuth, *, said: str, status: int | None) -> str:
     if status is None:
         return (

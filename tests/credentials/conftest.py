@@ -162,3 +162,22 @@ def client_credentials(url: str, **more: str) -> dict[str, object]:
         "clientSecret": "${CLIENT_SECRET}",
         **more,
     }
+
+
+def failure(
+    root: Path,
+    api: Target,
+    auth: Mapping[str, object],
+    *,
+    tls: dict[str, object] | None = None,
+    loopback: bool = True,
+    settings: dict[str, str] | None = None,
+) -> str:
+    """Run a step that gets no token; return the sentence that says why."""
+    client = demo(root, api, auth, tls=tls or {}, loopback=loopback, settings=settings)
+    answered = client.step(method="GET")
+    reason = answered.json["reason"]
+    assert (answered.status, reason["code"], reason["effect"]) == (424, "credentialFailed", "none")
+    assert api.received == []
+    assert CLIENT_SECRET.encode() not in answered.body
+    return str(reason["message"])

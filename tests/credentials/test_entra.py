@@ -24,12 +24,12 @@ from tests.credentials.conftest import (
     Trusted,
     authorizations,
     demo,
+    failure,
     refusing,
 )
 from tests.platform_runtime.environment import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from tests.api.target import Received
@@ -49,24 +49,6 @@ def principal(entra: Trusted, **more: str) -> dict[str, object]:
         **secret,
         **more,
     }
-
-
-def failure(
-    root: Path,
-    api: Target,
-    auth: Mapping[str, object],
-    *,
-    tls: dict[str, object] | None = None,
-    loopback: bool = True,
-) -> str:
-    """Run a step that gets no token; return the sentence that says why."""
-    client = demo(root, api, auth, tls=tls or {}, loopback=loopback)
-    answered = client.step(method="GET")
-    reason = answered.json["reason"]
-    assert (answered.status, reason["code"], reason["effect"]) == (424, "credentialFailed", "none")
-    assert api.received == []
-    assert CLIENT_SECRET.encode() not in answered.body
-    return str(reason["message"])
 
 
 def test_the_identity_of_the_app_is_asked_of_the_platform(
@@ -113,6 +95,17 @@ def test_a_hundred_runs_side_by_side_ask_the_platform_once(
         assert set(pool.map(run, range(100))) == {200}
 
     assert len(platform.asked) == 1
+
+
+def test_a_platform_that_answers_at_too_great_a_length_is_told_apart(
+    tmp_path: Path, api: Target, platform: Issuer
+) -> None:
+    platform.refuse = lambda _: Reply(b" " * 3_000_000)
+
+    message = failure(tmp_path, api, IDENTITY)
+
+    assert "answered with more than 1048576 bytes, which is too long for a token" in message
+    assert "MAX_RESPONSE_BYTES" not in message
 
 
 def test_a_refused_token_is_really_asked_for_anew(
@@ -392,57 +385,6 @@ def test_a_target_that_wants_another_audience_gets_a_hint(
     assert reason["code"] == "statusCode"
     assert "Check the service connection's auth.scope" in reason["message"]
     assert len(platform.issued) == 2
-
-
-AZ = """#!/bin/sh
-{body}
-"""
-
-
-@pytest.fixture
-def az(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A directory that is all there is on the path, for an Azure CLI of our own."""
-    directory = tmp_path / "bin"
-    directory.mkdir()
-    monkeypatch.setenv("PATH", str(directory))
-    return directory
-
-
-def write_az(directory: Path, body: str) -> None:
-    program = directory / "az"
-    program.write_text(AZ.format(body=body))
-    program.chmod(0o755)
-
-
-CLI: dict[str, object] = {"scheme": "azureCli", "scope": "api://demo/.default"}
-
-
-def test_the_azure_cli_gives_the_token_of_who_is_signed_in(
-    tmp_path: Path, api: Target, az: Path
-) -> None:
-    write_az(az, """echo '{"accessToken": "cli-token-of-mine", "expires_on": 4000000000}'""")
-
-    assert demo(tmp_path, api, CLI).step(method="GET").status == 200
-
-    assert authorizations(api) == ["Bearer cli-token-of-mine"]
-
-
-@pytest.mark.parametrize(
-    ("body", "words"),
-    [
-        (None, "is not installed here"),
-        ("echo 'Please run az login to setup account.' >&2; exit 1", "run az login"),
-        ("echo 'AADSTS65001: no' >&2; exit 1", "(AADSTS65001)"),
-        ("echo broken", "'az account get-access-token'"),
-    ],
-)
-def test_a_cli_that_gives_no_token_is_told_apart(
-    tmp_path: Path, api: Target, az: Path, body: str | None, words: str
-) -> None:
-    if body is not None:
-        write_az(az, body)
-
-    assert words in failure(tmp_path, api, CLI)
 
 
 _SCRIPT = """
