@@ -135,6 +135,11 @@ class TokenCalls:
                     f"{self.place} redirects requests for tokens, and they are never redirected,"
                     " since they hold secrets; use the address it redirects to"
                 )
+            case SendError(code=ReasonCode.RESPONSE_TOO_LARGE):
+                return (
+                    f"{self.place} answered with more than {LONGEST_ANSWER_BYTES} bytes, which is"
+                    " too long for a token; check that it is the address of an issuer of tokens"
+                )
             case _:
                 return error.message.rstrip(".")
 

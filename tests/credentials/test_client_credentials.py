@@ -223,7 +223,10 @@ def test_what_issuers_write_for_a_life_is_read_leniently(
         (Reply(b'{"access_token": "a\\r\\nX: y"}'), "cannot stand in a header"),
         (Reply(b'{"access_token": "a", "token_type": "mac"}'), "of another type than Bearer"),
         (Reply(b'{"access_token": "abcd"}', 500), "answered 500, and not with a token"),
-        (Reply(b"{" + b" " * 2_000_000 + b"}"), "is longer than 1048576 bytes"),
+        (
+            Reply(b"{" + b" " * 3_000_000 + b"}"),
+            "answered with more than 1048576 bytes, which is too long for a token; check that it",
+        ),
         (
             Reply(b'{"error": "invalid_client"}', 401),
             "refused (invalid_client): check auth.clientId and auth.clientSecret",
@@ -255,6 +258,8 @@ def test_an_issuer_that_gives_no_token_is_told_apart_and_nothing_is_sent(
     assert (reason["code"], reason["effect"]) == ("credentialFailed", "none")
     assert words in reason["message"]
     assert reason["message"].startswith("No token could be had for the service connection 'demo': ")
+    # What bounds an answer of the target has no say over tokens.
+    assert "MAX_RESPONSE_BYTES" not in reason["message"]
     assert CLIENT_SECRET.encode() not in answered.body
     assert api.received == []
     assert len(issuer.asked) == 1
