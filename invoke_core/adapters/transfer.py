@@ -2,7 +2,8 @@
 
 The errors of ``h11`` quote what a target sent, so only sentences of our own are passed on.
 
-Source: HTTP contract, section 4 ("Faults of targets").
+Source: HTTP contract, section 4 ("Faults of targets"); RFC 9112, sections 6.1 and 6.3, for answers
+whose length is told in two ways.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ _FRAME_BYTES: Final = 2 * 1024
 a chunk line or of the trailers: to refuse one takes a time that grows with its square."""
 
 _LONG_FRAME: Final = "its body has a chunk line or trailers of more than 2 KiB"
+_TWO_LENGTHS: Final = "it has both a Transfer-Encoding and a Content-Length"
+_CHUNKS_OF_1_0: Final = "it has a Transfer-Encoding, which HTTP/1.0 does not know"
 _UNASKED: Final = "it sends interim (1xx) answers that nobody asked for"
 _FAULTS: Final = {
     "illegal status line": wire.BAD_STATUS_LINE,
@@ -70,8 +73,8 @@ class Head:
 
     @property
     def length(self) -> int | None:
-        """The Content-Length, where there is one and chunks do not overrule it."""
-        lengths = [] if self.is_chunked else self.values("content-length")
+        """The Content-Length, where there is one; never beside chunks."""
+        lengths = self.values("content-length")
         return int(lengths[0]) if lengths else None
 
 
@@ -159,7 +162,14 @@ def _head(response: h11.Response) -> Head:
     headers = response.headers.raw_items()
     if any(len(name) + len(value) > wire.LONGEST_LINE for name, value in headers):
         raise BrokenAnswerError(wire.LONG_HEADER)
-    return Head(
+    head = Head(
         status=response.status_code,
         headers=tuple((name.decode("ascii"), value.decode("latin-1")) for name, value in headers),
     )
+    if head.is_chunked:
+        # Whoever else reads such an answer may see it end elsewhere, and another one begin.
+        if head.values("content-length"):
+            raise BrokenAnswerError(_TWO_LENGTHS)
+        if response.http_version == b"1.0":
+            raise BrokenAnswerError(_CHUNKS_OF_1_0)
+    return head

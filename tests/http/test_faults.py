@@ -96,6 +96,38 @@ BROKEN = {
         OK + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
         "its Content-Length is not one number",
     ),
+    "two lengths in one header": (
+        OK + b"Content-Length: 5, 6\r\n\r\nhello",
+        "its Content-Length is not one number",
+    ),
+    "chunks and a length": (
+        OK + b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
+        "it has both a Transfer-Encoding and a Content-Length",
+    ),
+    "a length and chunks": (
+        OK + b"content-length: 10\r\nTRANSFER-ENCODING: Chunked\r\n\r\n0\r\n\r\nhello",
+        "it has both a Transfer-Encoding and a Content-Length",
+    ),
+    "chunks and a length without a body": (
+        b"HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: chunked\r\nContent-Length: 0\r\n\r\n",
+        "it has both a Transfer-Encoding and a Content-Length",
+    ),
+    "chunks and a length in a redirect": (
+        b"HTTP/1.1 302 A\r\nLocation: /\r\nTransfer-Encoding: chunked\r\nContent-Length: 0\r\n\r\n",
+        "it has both a Transfer-Encoding and a Content-Length",
+    ),
+    "chunks of http/1.0": (
+        b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "it has a Transfer-Encoding, which HTTP/1.0 does not know",
+    ),
+    "no transfer coding": (
+        OK + b"Transfer-Encoding: identity\r\n\r\nhello",
+        "it uses a transfer coding other than chunked",
+    ),
+    "empty transfer coding": (
+        OK + b"Transfer-Encoding:\r\nContent-Length: 5\r\n\r\nhello",
+        "it uses a transfer coding other than chunked",
+    ),
     "chunk without size": (CHUNKED + b"hello\r\n", "its body has a chunk without a size"),
     "negative chunk": (CHUNKED + b"-5\r\nhello\r\n", "its body has a chunk without a size"),
     "prefixed chunk size": (CHUNKED + b"0x5\r\nhello\r\n", "its body has a chunk without a size"),
@@ -167,6 +199,25 @@ def test_broken_answer_is_invalid(fault: str, start: Start, client: Client) -> N
 
     assert (failure.code, failure.effect) == ("responseInvalid", "answered")
     assert failure.message == (f"127.0.0.1:{target.port} answered, but not in valid HTTP: {what}.")
+
+
+@pytest.mark.parametrize(
+    "lengths", ["Content-Length: 5\r\nContent-Length: 5", "Content-Length: 5, 5"]
+)
+def test_length_that_is_repeated_is_one(lengths: str, start: Start, client: Client) -> None:
+    target = start(answering(OK + lengths.encode() + b"\r\n\r\nhello"))
+
+    found = client.send(target.origin)
+
+    assert found.body == b"hello"
+
+
+def test_two_lengths_of_an_answer_to_head_are_invalid_too(start: Start, client: Client) -> None:
+    target = start(answering(OK + b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n"))
+
+    failure = client.fail(target.origin, method=Method.HEAD)
+
+    assert (failure.code, failure.effect) == ("responseInvalid", "answered")
 
 
 def test_hundred_headers_and_long_lines_are_accepted(start: Start, client: Client) -> None:
