@@ -24,7 +24,8 @@
     │  └─ IdempotencyConflictError     the key stands for another task
     ├─ ConfigurationError              the administrator can mend it
     │  ├─ SettingsError                names of the faulty settings
-    │  └─ ConnectionUnavailableError   one connection is faulty
+    │  ├─ ConnectionUnavailableError   one connection is faulty
+    │  └─ SealError                    no key at hand opens what was sealed
     └─ DependencyError                 trying again may help
        ├─ StoreUnavailableError        the store cannot be used
        ├─ EntityConflictError          a conditional write found another state than it named
@@ -283,6 +284,19 @@ class ConnectionUnavailableError(ConfigurationError):
             "the service's log names the fault."
         )
         self.name = name
+
+
+class SealError(ConfigurationError):
+    """A waiting step cannot be sealed, or was sealed with a key that is not at hand.
+
+    Trying again changes nothing; the administrator giving the key before does.
+    """
+
+    def __init__(self, cause: str) -> None:
+        """Name the settings and the cause; never a key, nor anything of the step."""
+        super().__init__(
+            f"The keys in STATE_KEY and STATE_KEY_PREVIOUS are of no use for this step: {cause}."
+        )
 
 
 class DependencyError(InvokeError):

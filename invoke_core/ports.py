@@ -205,6 +205,38 @@ class Seal(Protocol):
         ...
 
 
+class StateSeal(Protocol):
+    """Keeps what waits for work in the background at rest, under the administrator's key.
+
+    It tells as well whether a text was changed, or moved to another plan: it then does not open.
+    """
+
+    @property
+    def available(self) -> bool:
+        """Whether there is a key; without one nothing is sealed and nothing opens."""
+        ...
+
+    def seal(self, plain: bytes, *, plan_id: str) -> str:
+        """Return bytes sealed for one plan, as ASCII text a third longer than they are.
+
+        Args:
+            plain: What must not be read in the store.
+            plan_id: The plan it belongs to; it opens with this very id only.
+
+        Raises:
+            SealError: There is no key.
+        """
+        ...
+
+    def unseal(self, sealed: str, *, plan_id: str) -> bytes:
+        """Return the bytes that ``seal`` was given, under the current key or one before.
+
+        Raises:
+            SealError: No key at hand opens it for this plan.
+        """
+        ...
+
+
 class EntityStore(Protocol):
     """Durable rows in partitions, with the guarantees of Azure Table Storage.
 

@@ -6,7 +6,7 @@ Source: HTTP contract, section 9; section 8 for what is strict where.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -17,18 +17,23 @@ from invoke_core.errors import Fault, JsonSyntaxError, SettingsError
 from invoke_core.settings.connections import ConnectionReader
 from invoke_core.settings.definitions import is_unresolved
 from invoke_core.settings.storage import StoreReader
+from invoke_core.state_keys import HOW_TO_MAKE, read_state_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from invoke_core.documents import JsonValue
+    from invoke_core.model import Secret
     from invoke_core.settings.storage import Store
 
 DEFAULT_THREADS: Final = 320
 """Requests handled at once; the worker's own default on two cores is 6."""
 
 CONNECTIONS_FILE: Final = "connections.json"
+
+STATE_KEY: Final = "STATE_KEY"
+STATE_KEY_PREVIOUS: Final = "STATE_KEY_PREVIOUS"
 
 _LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -50,6 +55,8 @@ class Settings:
         threads: Requests handled at once.
         retention: How long ended invocations are kept.
         store: Where state is kept: a file of this machine, or a storage account.
+        state_keys: What seals waiting steps, as ``state_keys`` writes keys: the current key, then
+            the one before; empty where no setting has one.
     """
 
     connections: ConnectionBook
@@ -64,6 +71,7 @@ class Settings:
     threads: int
     retention: timedelta
     store: Store
+    state_keys: tuple[Secret, ...] = field(repr=False)
 
 
 def read_settings(environ: Mapping[str, str], *, root: Path, strict: bool = False) -> Settings:
@@ -115,6 +123,7 @@ class _Reader:
             threads=self._number("PYTHON_THREADPOOL_THREAD_COUNT", DEFAULT_THREADS, 1, 10_000),
             retention=timedelta(days=self._number("RETENTION_DAYS", 30, 1, 3650)),
             store=self._store(),
+            state_keys=self._state_keys(),
         )
 
     def _fault(self, name: str, detail: str) -> None:
@@ -148,6 +157,22 @@ class _Reader:
             root=self._root,
             on_azure=self._on_azure,
         ).store()
+
+    def _state_keys(self) -> tuple[Secret, ...]:
+        current, before = self._state_key(STATE_KEY), self._state_key(STATE_KEY_PREVIOUS)
+        if before and not self._environ.get(STATE_KEY, "").strip():
+            self._fault(
+                STATE_KEY_PREVIOUS,
+                "It only opens what was sealed before, so it takes a STATE_KEY beside it.",
+            )
+        return tuple(key for key in (current, before) if key)
+
+    def _state_key(self, name: str) -> Secret | None:
+        text = self._text(name)
+        key = read_state_key(text)
+        if text and key is None:
+            self._fault(name, f"It takes {HOW_TO_MAKE}.")
+        return key
 
     def _public_base_url(self) -> str:
         url = self._text("PUBLIC_BASE_URL").rstrip("/")

@@ -47,6 +47,11 @@ class EmbeddedStore:
 
     path: Path
 
+    @property
+    def key_path(self) -> Path:
+        """The file beside it with the key that seals waiting steps where no setting has one."""
+        return self.path.with_name(f"{self.path.name}.key")
+
 
 Store = EmbeddedStore | StorageAccount
 

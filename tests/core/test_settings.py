@@ -142,7 +142,13 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
 
 
 def test_an_empty_setting_counts_as_absent(tmp_path: Path) -> None:
-    names = (*WHOLE_NUMBER, "PUBLIC_BASE_URL", "SERVICE_CONNECTIONS")
+    names = (
+        *WHOLE_NUMBER,
+        "PUBLIC_BASE_URL",
+        "SERVICE_CONNECTIONS",
+        "STATE_KEY",
+        "STATE_KEY_PREVIOUS",
+    )
 
     settings = read_settings(dict.fromkeys(names, " "), root=tmp_path)
 

@@ -21,7 +21,14 @@ _STORE = tempfile.TemporaryDirectory(prefix="invoke-", ignore_cleanup_errors=Tru
 
 def environment(**settings: str) -> dict[str, str]:
     """Return this process's environment without settings of the service, and with these."""
-    ours = ("SERVICE_CONNECTIONS", "PUBLIC_BASE_URL", "InvokeStorage", "AzureWebJobsStorage")
+    ours = (
+        "SERVICE_CONNECTIONS",
+        "PUBLIC_BASE_URL",
+        "InvokeStorage",
+        "AzureWebJobsStorage",
+        "STATE_KEY",
+        "STATE_KEY_PREVIOUS",
+    )
     kept = {name: value for name, value in os.environ.items() if name not in ours}
     store = {"InvokeStorage": f"sqlite:///{_STORE.name}/invoke.db"}
     return {**kept, "PYTHONUNBUFFERED": "1", **store, **settings}
