@@ -192,7 +192,7 @@ class ExpressionSyntaxError(ExpressionError):
         """
         place = "" if self.position is None else f" at position {self.position}"
         return (
-            f"The criteria does not parse ({self.kind}{place}). It holds the value of a secret "
+            f"The expression does not parse ({self.kind}{place}). It holds the value of a secret "
             "variable, so nothing of it is shown; variables['name'] reads a variable without "
             "putting its value into the expression."
         )

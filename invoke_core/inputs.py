@@ -8,12 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from invoke_core.conditions import DEFAULT_CONDITION, condition_text, read_condition
 from invoke_core.connections import ConnectionKind
 from invoke_core.documents import dump_json, without_lone_surrogates
 from invoke_core.errors import ExpressionSyntaxError, InvalidInputError, did_you_mean
 from invoke_core.expressions import compile_criteria
 from invoke_core.headers import read_headers
-from invoke_core.model import MASK, CompletionEvent, Method
+from invoke_core.model import CompletionEvent, Method
 from invoke_core.steps import (
     INPUT_ALIASES,
     FaultList,
@@ -28,6 +29,7 @@ from invoke_core.variables import Masker, expand
 from invoke_core.verdict import StatusCodes
 
 if TYPE_CHECKING:
+    from invoke_core.conditions import Skip
     from invoke_core.connections import ConnectionBook
     from invoke_core.documents import JsonValue
     from invoke_core.errors import Fault
@@ -64,6 +66,10 @@ class Task:
         valid_status: Status codes that count as success.
         completion_event: What ends the task.
         timeout_s: Seconds for the whole task.
+        condition_text: The condition as it was given, or the one that stands for none.
+        skip: Why the task is not to run; None where it is.
+        continue_on_error: Whether a failure counts as a success with issues.
+        retries: How often the task is tried again after a failure; 0 in Callback mode.
         variables: Values of variables by name.
         inputs: Texts of the inputs by every name they have, for ``taskInputs[…]``.
         secrets: Values of secret variables.
@@ -82,6 +88,10 @@ class Task:
     valid_status: StatusCodes
     completion_event: CompletionEvent
     timeout_s: float
+    condition_text: str = field(repr=False)
+    skip: Skip | None
+    continue_on_error: bool
+    retries: int
     variables: dict[str, str] = field(repr=False)
     inputs: dict[str, str] = field(repr=False)
     secrets: tuple[str, ...] = field(repr=False)
@@ -155,6 +165,8 @@ class _Reader:
         url_suffix = self._text("urlSuffix", "")
         criteria = self._criteria()
         valid_status = self._valid_status()
+        skip = read_condition(self._step, self._faults, self._masker)
+        self._check_retries()
         if connection is None or method is None or valid_status is None:
             return None
         return Task(
@@ -168,6 +180,10 @@ class _Reader:
             valid_status=valid_status,
             completion_event=self._event,
             timeout_s=60 * (self._step.timeout_minutes or DEFAULT_TIMEOUT_MINUTES),
+            condition_text=condition_text(self._step),
+            skip=skip,
+            continue_on_error=self._step.continue_on_error,
+            retries=self._step.retries,
             variables={v.name: v.value for v in self._step.variables.values()},
             inputs={
                 alias: text
@@ -201,14 +217,6 @@ class _Reader:
         self._texts[name] = text
         return text
 
-    def _quoted(self, part: str, *, of: str) -> str:
-        """Return a part of an expanded text for a sentence.
-
-        A piece of a secret can no longer be recognised as one, so nothing of a text that holds a
-        secret is quoted.
-        """
-        return MASK if self._masker.hide(of) != of else part
-
     def _fault(self, name: str, detail: str) -> None:
         given = self._step.inputs.get(name)
         where = given.pointer if given else self._step.inputs_pointer
@@ -221,7 +229,7 @@ class _Reader:
             self._fault(
                 name,
                 f"The input '{name}' is one of {', '.join(choices)}; it is "
-                f"'{self._quoted(text, of=self._texts[name])}'.{did_you_mean(text, choices)}",
+                f"'{self._masker.part(text, of=self._texts[name])}'.{did_you_mean(text, choices)}",
             )
         return found
 
@@ -241,7 +249,7 @@ class _Reader:
         known = self._connections.find(text)
         if known is None:
             near = did_you_mean(text, self._connections.names())
-            quoted = self._quoted(text, of=self._texts[name])
+            quoted = self._masker.part(text, of=self._texts[name])
             self._fault(name, f"There is no service connection '{quoted}'.{near}")
             return None
         if known.connection is not None and known.connection.kind is not kind:
@@ -309,22 +317,52 @@ class _Reader:
         try:
             return StatusCodes.parse(text)
         except ValueError as error:
+            part = self._masker.part(str(error), of=text)
             self._fault(
                 "validStatusCodes",
-                f"'{self._quoted(str(error), of=text)}' is no status code and no range of them; "
+                f"'{part}' is no status code and no range of them; "
                 "codes and ranges stand between commas, as in 200-299,404.",
             )
             return None
 
+    def _check_retries(self) -> None:
+        if self._step.retries and self._event is CompletionEvent.CALLBACK:
+            self._faults.add(
+                self._step.retries_pointer,
+                "'retryCountOnTaskFailure' goes with 'waitForCompletion: false'; a task that waits "
+                "for a callback ends when it fails. Leave it out, and send the step again.",
+            )
+
 
 def _asked(step: Step) -> str:
     """Return a step in one form, however it was written."""
-    inputs = {name: _said(name, given.value) for name, given in sorted(step.inputs.items())}
-    variables = {
+    inputs: JsonValue = {
+        name: _said(name, given.value) for name, given in sorted(step.inputs.items())
+    }
+    variables: JsonValue = {
         name: [variable.value, variable.is_secret]
         for name, variable in sorted(step.variables.items())
     }
-    return dump_json([inputs, variables, step.display_name, str(step.timeout_minutes)])
+    said: list[JsonValue] = [inputs, variables, step.display_name, str(step.timeout_minutes)]
+    # An option at its default is left out, as it was when these options were not known yet: a key
+    # that was stored then still matches.
+    options = _options_said(step)
+    return dump_json([*said, options] if options else said)
+
+
+def _options_said(step: Step) -> dict[str, JsonValue]:
+    """Return the control options that are not at their defaults."""
+    options: dict[str, JsonValue] = {}
+    condition = condition_text(step)
+    if condition.lower() != DEFAULT_CONDITION:
+        options["condition"] = condition
+    if step.continue_on_error:
+        options["continueOnError"] = True
+    if not step.enabled:
+        options["enabled"] = False
+    if step.retries:
+        options["retryCountOnTaskFailure"] = str(step.retries)
+    return options
 
 
 def _said(name: str, value: JsonValue) -> JsonValue:

@@ -125,7 +125,7 @@ class Effect(StrEnum):
 
 
 class ReasonCode(StrEnum):
-    """Why a task ended as it did (contract, section 4); members are added as features arrive."""
+    """Why a task ended as it did: the closed list of the contract, section 4."""
 
     STATUS_CODE = "statusCode"
     CRITERIA_NOT_MET = "criteriaNotMet"
@@ -143,7 +143,12 @@ class ReasonCode(StrEnum):
     CREDENTIAL_FAILED = "credentialFailed"
     CALLBACK_FAILED = "callbackFailed"
     CALLBACK_TIMED_OUT = "callbackTimedOut"
+    GATE_TIMED_OUT = "gateTimedOut"
+    POLL_FAILED = "pollFailed"
+    POLL_TIMED_OUT = "pollTimedOut"
     CANCELED = "canceled"
+    CONDITION_FALSE = "conditionFalse"
+    DISABLED = "disabled"
     INTERRUPTED = "interrupted"
 
 

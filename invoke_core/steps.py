@@ -49,6 +49,7 @@ PREDEFINED_VARIABLES: Final = (
 """Variables that the service sets; a caller may not."""
 
 LONGEST_TIMEOUT_MINUTES: Final = 43_200
+MOST_RETRIES: Final = 10
 
 _INPUT_NAMES: Final = {
     alias.lower(): name for name, aliases in INPUT_ALIASES.items() for alias in (name, *aliases)
@@ -72,14 +73,9 @@ _PREDEFINED: Final = {name.lower(): name for name in PREDEFINED_VARIABLES}
 _TASK_GUID: Final = "9c3e8943-130d-4c78-ac63-8af81df62dfb"
 _TASK: Final = re.compile(rf"(?:InvokeRESTAPI|{_TASK_GUID})(?:@[01])?", re.IGNORECASE)
 _MINUTES: Final = re.compile(r"\d{1,9}(?:\.\d{1,9})?", re.ASCII)
+_COUNT: Final = re.compile(r"\d{1,9}", re.ASCII)
 _JSON_NUMBER: Final = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
 _YAML_NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
-_HARMLESS: Final = {
-    "condition": "succeeded()",
-    "enabled": "true",
-    "continueOnError": "false",
-    "retryCountOnTaskFailure": "0",
-}
 _NOT_BUILT: Final = "is not built yet; this version runs one request in ApiResponse mode."
 
 
@@ -100,6 +96,12 @@ class Step:
         variables: The variables given, by lower-case name.
         display_name: What the caller calls the step, or None.
         timeout_minutes: Minutes for the whole task; 0 stands for the default.
+        condition: Text and place of its condition, or None.
+        enabled: Whether it is to run at all.
+        continue_on_error: Whether a failure counts as a success with issues.
+        retries: How often it is tried again after a failure.
+        retries_pointer: Where that number stands; empty where it is not given.
+        variable_pointers: Where each variable stands, by lower-case name.
         pointer: Where the step stands in the document.
         inputs_pointer: Where its inputs stand; the step itself where it has none.
     """
@@ -108,6 +110,12 @@ class Step:
     variables: dict[str, Variable] = field(default_factory=dict)
     display_name: str | None = None
     timeout_minutes: float = 0
+    condition: Given | None = None
+    enabled: bool = True
+    continue_on_error: bool = False
+    retries: int = 0
+    retries_pointer: str = ""
+    variable_pointers: dict[str, str] = field(default_factory=dict)
     pointer: str = ""
     inputs_pointer: str = ""
 
@@ -279,6 +287,7 @@ def _read_variables(value: JsonValue, where: str, step: Step, faults: FaultList)
             variable = _read_variable(name, given, place, faults)
             if variable is not None:
                 step.variables[name.lower()] = variable
+                step.variable_pointers[name.lower()] = place
         names.add(name.lower())
     if sum(variable.is_secret for variable in step.variables.values()) > MOST_SECRETS:
         faults.add(where, f"There may be {MOST_SECRETS} secret variables at most.")
@@ -339,10 +348,15 @@ def _read_text_option(key: str, text: str, given: Given, step: Step, faults: Fau
             step.display_name = text
         case "timeoutInMinutes":
             step.timeout_minutes = _read_timeout(text, given.pointer, faults)
+        case "condition":
+            step.condition = Given(text, given.pointer)
+        case "enabled":
+            step.enabled = read_boolean(text, given.pointer, faults)
+        case "continueOnError":
+            step.continue_on_error = read_boolean(text, given.pointer, faults)
         case _:
-            # Only what would change nothing is accepted until these options are built.
-            if text.lower() != _HARMLESS[key]:
-                faults.add(given.pointer, f"'{key}: {text}' {_NOT_BUILT}")
+            step.retries = _read_retries(text, given.pointer, faults)
+            step.retries_pointer = given.pointer
 
 
 def _read_timeout(text: str, where: str, faults: FaultList) -> float:
@@ -353,6 +367,17 @@ def _read_timeout(text: str, where: str, faults: FaultList) -> float:
         )
         return 0
     return minutes
+
+
+def _read_retries(text: str, where: str, faults: FaultList) -> int:
+    retries = int(text) if _COUNT.fullmatch(text) else -1
+    if not 0 <= retries <= MOST_RETRIES:
+        faults.add(
+            where,
+            f"'retryCountOnTaskFailure' is a whole number of retries from 0 to {MOST_RETRIES}.",
+        )
+        return 0
+    return retries
 
 
 def macro_values(

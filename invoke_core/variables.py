@@ -115,6 +115,18 @@ class Masker:
             spans += _without_escapes(text, _JSON_ESCAPES, _undo_json).spans(self._forms)
         return _masked(text, spans) if spans else text
 
+    def part(self, part: str, *, of: str) -> str:
+        """Return a part of a text for a sentence.
+
+        A piece of a secret can no longer be recognised as one, so nothing of a text that holds a
+        secret is shown.
+
+        Args:
+            part: What is to be shown.
+            of: The text it comes from.
+        """
+        return MASK if self.hide(of) != of else part
+
     def hide_in(self, document: JsonValue, *, raw: str) -> JsonValue:
         """Return a parsed document without the secrets, in text values and member names.
 

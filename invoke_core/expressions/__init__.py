@@ -10,10 +10,11 @@
 """
 
 from invoke_core.expressions.criteria import Criteria, compile_condition, compile_criteria
-from invoke_core.expressions.scope import Scope, answer_scope, condition_scope
+from invoke_core.expressions.scope import JobStatus, Scope, answer_scope, condition_scope
 
 __all__ = [
     "Criteria",
+    "JobStatus",
     "Scope",
     "answer_scope",
     "compile_condition",

@@ -29,11 +29,19 @@ _LABELS: Final = {
     "ExceededMaxLength": "Exceeded max expression length 21000",
 }
 _WIDTH: Final = 80
+_QUOTES: Final = {
+    "'": " The text is not closed; a quote inside a text is doubled.",
+    '"': " Texts stand in single quotes.",
+}
 _FOREIGN: Final = {
     "null": " There is no null; compare with ''.",
     **dict.fromkeys(
         ("always", "succeeded", "failed", "canceled", "succeededorfailed"),
         " It is for the condition of a step.",
+    ),
+    **dict.fromkeys(
+        ("root", "response", "taskinputs", "jsonpath"),
+        " It is for success criteria; a condition is evaluated before anything is sent.",
     ),
 }
 """Words that other languages, or other places, have."""
@@ -80,12 +88,13 @@ def complain(
 def _hint(token: Token, dialect: Dialect) -> str:
     """Say what a word that is none may have been meant as."""
     text = token.text
-    if text.startswith("'"):
-        return " The text is not closed; a quote inside a text is doubled."
-    if text.startswith('"'):
-        return " Texts stand in single quotes."
-    if text.lower() in _FOREIGN and text.lower() not in dialect.functions:
-        return _FOREIGN[text.lower()]
+    if text[:1] in _QUOTES:
+        return _QUOTES[text[:1]]
+    word = text.lower()
+    if word in _FOREIGN and word not in dialect.functions and word not in dialect.names:
+        return _FOREIGN[word]
+    if text.startswith("$") and "root" not in dialect.names:
+        return " Macros are not expanded in a condition; variables['name'] reads a variable."
     if token.kind is TokenKind.KEYWORD:
         functions = [function.name for function in dialect.functions.values()]
         return did_you_mean(text, [*functions, *dialect.names.values()])

@@ -201,10 +201,6 @@ def test_five_faults_are_named_at_once_and_nothing_is_sent(client: Client, targe
     ("headers", "step"),
     [
         ({"Prefer": "respond-async"}, {}),
-        ({}, {"condition": "always()"}),
-        ({}, {"retryCountOnTaskFailure": 2}),
-        ({}, {"enabled": False}),
-        ({}, {"continueOnError": True}),
         ({}, {"gate": {"timeout": 5}}),
         ({}, {"poll": {"statusUrl": "auto"}}),
         ({}, {"outputs": {"id": "$.id"}}),

@@ -207,32 +207,55 @@ def test_a_time_limit_that_is_none_is_refused(value: str) -> None:
     assert faults_of({"timeoutInMinutes": value, "inputs": {}}) == [("/timeoutInMinutes", TIMEOUT)]
 
 
+@pytest.mark.parametrize("value", ["host", {"container": "c"}])
+def test_a_target_is_accepted_and_changes_nothing(value: JsonValue) -> None:
+    assert accepted({"target": value, "inputs": {}}) == accepted({"inputs": {}})
+
+
 @pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("condition", "succeeded()"),
-        ("condition", ""),
-        ("enabled", True),
-        ("enabled", "TRUE"),
-        ("continueOnError", False),
-        ("continueOnError", "false"),
-        ("retryCountOnTaskFailure", JsonNumber("0")),
-        ("retryCountOnTaskFailure", "0"),
-        ("target", "host"),
-        ("target", {"container": "c"}),
-    ],
+    ("value", "read_as"), [(True, True), (False, False), (" TRUE ", True), ("False", False)]
 )
-def test_an_option_that_changes_nothing_is_accepted(key: str, value: JsonValue) -> None:
-    accepted({key: value, "inputs": {}})
+def test_enabled_and_continue_on_error_are_true_or_false_in_any_case(
+    value: JsonValue, *, read_as: bool
+) -> None:
+    step = accepted({"enabled": value, "continueOnError": value, "inputs": {}})
+
+    assert (step.enabled, step.continue_on_error) == (read_as, read_as)
+
+
+@pytest.mark.parametrize("blank", ["", " ", None, PlainText("~")])
+def test_a_blank_option_is_at_its_default(blank: JsonValue) -> None:
+    names = ("condition", "enabled", "continueOnError", "retryCountOnTaskFailure")
+
+    assert accepted({**dict.fromkeys(names, blank), "inputs": {}}) == accepted({"inputs": {}})
+
+
+@pytest.mark.parametrize("key", ["enabled", "continueOnError"])
+@pytest.mark.parametrize("value", ["yes", "1", JsonNumber("0"), "$(x)"])
+def test_what_is_neither_true_nor_false_is_refused(key: str, value: JsonValue) -> None:
+    assert faults_of({key: value, "inputs": {}}) == [(f"/{key}", "This is either true or false.")]
+
+
+@pytest.mark.parametrize(
+    ("value", "count"), [("0", 0), (JsonNumber("3"), 3), (" 10 ", 10), ("007", 7)]
+)
+def test_retries_are_counted_in_whole_numbers(value: JsonValue, count: int) -> None:
+    assert accepted({"retryCountOnTaskFailure": value, "inputs": {}}).retries == count
+
+
+@pytest.mark.parametrize("value", ["11", "-1", "1.5", "1e1", "+1", "three", "٣", JsonNumber("99")])
+def test_a_number_of_retries_outside_the_range_is_refused(value: JsonValue) -> None:
+    assert faults_of({"RetryCountOnTaskFailure": value, "inputs": {}}) == [
+        (
+            "/RetryCountOnTaskFailure",
+            "'retryCountOnTaskFailure' is a whole number of retries from 0 to 10.",
+        )
+    ]
 
 
 @pytest.mark.parametrize(
     ("key", "value", "named"),
     [
-        ("condition", "failed()", "'condition: failed()'"),
-        ("enabled", False, "'enabled: false'"),
-        ("continueOnError", "true", "'continueOnError: true'"),
-        ("retryCountOnTaskFailure", JsonNumber("3"), "'retryCountOnTaskFailure: 3'"),
         ("gate", {"samplingInterval": JsonNumber("5")}, "'gate'"),
         ("poll", {}, "'poll'"),
         ("outputs", {"id": "$.id"}, "'outputs'"),
@@ -244,7 +267,9 @@ def test_a_feature_that_is_not_built_is_refused_by_name(
     assert faults_of({key: value, "inputs": {}}) == [(f"/{key}", f"{named} {NOT_BUILT}")]
 
 
-@pytest.mark.parametrize("key", ["task", "displayName", "condition", "enabled", "timeoutInMinutes"])
+@pytest.mark.parametrize(
+    "key", ["task", "displayName", "condition", "enabled", "retryCountOnTaskFailure"]
+)
 def test_an_option_that_is_no_text_is_refused(key: str) -> None:
     values: tuple[JsonValue, ...] = ([], {})
     for value in values:
