@@ -313,3 +313,28 @@ class EntityStore(Protocol):
             StoreUnavailableError: It cannot.
         """
         ...
+
+
+LONGEST_DELAY_S: Final = 7 * 24 * 3600
+"""Longest time a message stays invisible (Azure Queue Storage)."""
+
+
+class AlarmMessages(Protocol):
+    """Messages that come back after a while, to whichever process takes them."""
+
+    def put(self, text: str, *, delay_s: int) -> None:
+        """Leave a message, which is handed out no earlier than its delay from now.
+
+        It is handed out at least once, by the clock of the queue, and lies there until what takes
+        it has succeeded. A message whose answer is lost is sent again underneath, so that it may
+        lie there twice; whoever takes it decides whether there is still something to do.
+
+        Args:
+            text: No secret; at most 48 KiB in UTF-8.
+            delay_s: Whole seconds, 0 to ``LONGEST_DELAY_S``.
+
+        Raises:
+            StoreUnavailableError: The queue cannot be reached or does not answer within some
+                seconds; the message may lie there all the same.
+        """
+        ...

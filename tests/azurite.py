@@ -1,7 +1,7 @@
 """Runs Azurite, the emulator of Azure Storage, for as long as tests need it.
 
-Its table server only, in memory, on loopback. It is no place for tests of durability: what it was
-told last is lost when it is killed.
+Its table server or its queue server, in memory, on loopback. It is no place for tests of
+durability: what it was told last is lost when it is killed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import socket
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,13 +38,21 @@ def node_packages() -> Path:
     return _ROOT / f".venv/node-{digest}/node_modules"
 
 
-def connection_string(port: int, *, key: str = KEY) -> str:
-    """Return the connection string of an emulator that listens on a port of this machine."""
-    endpoint = f"http://127.0.0.1:{port}/{ACCOUNT}"
-    return (
-        f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={key};"
-        f"TableEndpoint={endpoint}"
-    )
+def connection_string(
+    port: int | None = None, *, queue_port: int | None = None, key: str = KEY
+) -> str:
+    """Return the connection string of an emulator that listens on ports of this machine.
+
+    Args:
+        port: That of its table server, if there is one.
+        queue_port: That of its queue server, if there is one.
+        key: The account's key.
+    """
+    text = f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={key}"
+    for name, given in (("TableEndpoint", port), ("QueueEndpoint", queue_port)):
+        if given is not None:
+            text += f";{name}=http://127.0.0.1:{given}/{ACCOUNT}"
+    return text
 
 
 def free_port() -> int:
@@ -56,13 +64,17 @@ def free_port() -> int:
 
 @dataclass
 class Azurite:
-    """A running table server."""
+    """A running server."""
 
+    kind: Literal["table", "queue"]
     port: int
     process: subprocess.Popen[str]
 
     @property
     def connection_string(self) -> str:
+        """How this server alone is reached."""
+        if self.kind == "queue":
+            return connection_string(queue_port=self.port)
         return connection_string(self.port)
 
     def stop(self) -> None:
@@ -71,14 +83,17 @@ class Azurite:
         self.process.communicate(timeout=20)
 
 
-def start_azurite(folder: Path, *, options: Sequence[str] = ()) -> Azurite:
-    """Start a table server and wait until it answers.
+def start_azurite(
+    folder: Path, *, kind: Literal["table", "queue"] = "table", options: Sequence[str] = ()
+) -> Azurite:
+    """Start a server and wait until it answers.
 
     Args:
         folder: An empty folder it may use.
+        kind: What it serves.
         options: More options of the program.
     """
-    program = node_packages() / ".bin" / "azurite-table"
+    program = node_packages() / ".bin" / f"azurite-{kind}"
     if not program.exists():
         raise RuntimeError(f"{program} is not there; 'make test' installs it.")
     for _ in range(_ATTEMPTS):
@@ -88,7 +103,7 @@ def start_azurite(folder: Path, *, options: Sequence[str] = ()) -> Azurite:
             [
                 program,
                 *("--inMemoryPersistence", "--disableTelemetry", "--silent"),
-                *("--tableHost", "127.0.0.1", "--tablePort", str(port)),
+                *(f"--{kind}Host", "127.0.0.1", f"--{kind}Port", str(port)),
                 *options,
             ],
             cwd=folder,
@@ -97,7 +112,7 @@ def start_azurite(folder: Path, *, options: Sequence[str] = ()) -> Azurite:
             text=True,
         )
         assert process.stdout is not None
-        if any("successfully started" in line for line in process.stdout):
-            return Azurite(port, process)
+        if any(" service successfully " in line for line in process.stdout):
+            return Azurite(kind, port, process)
         process.communicate(timeout=20)
     raise RuntimeError("Azurite does not start.")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from invoke_core.ports import EntityStore
+    from tests.azurite import Azurite
 
     OpenStore = Callable[[], EntityStore]
 
@@ -33,6 +34,14 @@ def azurite_connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
     """The connection string of an emulator that runs as long as the tests do."""
     azurite = start_azurite(tmp_path_factory.mktemp("azurite"))
     yield azurite.connection_string
+    azurite.stop()
+
+
+@pytest.fixture(scope="session")
+def azurite_queues(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
+    """A queue server that runs as long as the tests do; each test takes queues of its own."""
+    azurite = start_azurite(tmp_path_factory.mktemp("azurite-queues"), kind="queue")
+    yield azurite
     azurite.stop()
 
 

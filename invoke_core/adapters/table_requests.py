@@ -5,45 +5,33 @@ Only the first use of a store imports this: the libraries cost a tenth of a seco
 
 from __future__ import annotations
 
-import json
-from time import monotonic, sleep
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-import requests
 from azure.core import MatchConditions
-from azure.core.exceptions import (
-    AzureError,
-    ClientAuthenticationError,
-    DecodeError,
-    HttpResponseError,
-    ResourceExistsError,
-)
-from azure.core.pipeline.transport import RequestsTransport
+from azure.core.exceptions import ResourceExistsError
 from azure.data.tables import TableClient, UpdateMode
-from requests.adapters import HTTPAdapter
-from urllib3.exceptions import HTTPError
 
-from invoke_core.adapters.table_answers import CALL_LIMIT_S, PAGE_ROWS, Page, Reason, Refusal
+from invoke_core.adapters.storage_answers import CALL_LIMIT_S, Reason, Refusal
+from invoke_core.adapters.storage_requests import (
+    NO_RETRIES,
+    Attempts,
+    error_code,
+    find_credential,
+    make_transport,
+)
+from invoke_core.adapters.table_answers import PAGE_ROWS, Page
 from invoke_core.errors import StoreUnavailableError
 from invoke_core.model import Secret
 from invoke_core.ports import Insert, Remove, Replace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from typing import TypeVar
+    from collections.abc import Mapping, Sequence
 
     from azure.core.credentials import TokenCredential
+    from azure.core.exceptions import HttpResponseError
 
-    from invoke_core.model import AccountIdentity, StorageAccount
+    from invoke_core.model import StorageAccount
     from invoke_core.ports import Change
-
-    T = TypeVar("T")
-
-_CONNECT_LIMIT_S: Final = 3.0
-_READ_LIMIT_S: Final = 5.0
-_PAUSES_S: Final = (0.1, 0.6)
-_LEAST_LEFT_S: Final = 0.5
-_PASSING_STATUSES: Final = frozenset({408, 429, 500, 502, 503, 504})
 
 
 class TableRequests:
@@ -73,13 +61,11 @@ class TableRequests:
             StoreUnavailableError: The account is not described as the library expects it.
         """
         self._setting = account.setting
-        self._call_limit_s = call_limit_s
+        self._attempts = Attempts(self._setting, call_limit_s=call_limit_s, reason=_reason)
         options: dict[str, Any] = {
             "table_name": table,
-            "transport": _transport(threads, ca_file),
-            # Attempts are counted here instead: the library would sleep as long as an answer's
-            # Retry-After says, and would not tell that an attempt went unanswered.
-            "retry_total": 0,
+            "transport": make_transport(threads, ca_file),
+            **NO_RETRIES,
         }
         try:
             if isinstance(account.access, Secret):
@@ -88,7 +74,7 @@ class TableRequests:
             else:
                 self._client = TableClient(
                     account.access.table_uri,
-                    credential=credential or _credential(account.access),
+                    credential=credential or find_credential(account.access),
                     **options,
                 )
         except ValueError as error:
@@ -126,7 +112,7 @@ class TableRequests:
             rows = list(next(pages))
             return Page(rows, pages.continuation_token)  # type: ignore[attr-defined]  # not in Iterator
 
-        return self._repeated(send, give_up_at)
+        return self._attempts.run(send, give_up_at)
 
     def row(self, partition_key: str, row_key: str) -> Any | Refusal:  # noqa: ANN401  # the library's own entity
         """Return one row by its keys, with its properties and ``metadata``."""
@@ -135,7 +121,7 @@ class TableRequests:
             fetch: Any = self._client.get_entity
             return fetch(partition_key, row_key, **limits)
 
-        return self._repeated(send, None)
+        return self._attempts.run(send)
 
     def apply(
         self, changes: Sequence[tuple[Change, Mapping[str, object]]], *, give_up_at: float
@@ -160,10 +146,10 @@ class TableRequests:
                 answers = self._client.submit_transaction(operations, **limits)
             return [str(answer.get("etag") or "") for answer in answers]
 
-        outcome = self._repeated(send, give_up_at)
+        outcome = self._attempts.run(send, give_up_at)
         if isinstance(outcome, Refusal) and outcome.reason is Reason.NO_TABLE:
             self.make_table(give_up_at=give_up_at)
-            return self._repeated(send, give_up_at)
+            return self._attempts.run(send, give_up_at)
         return outcome
 
     def make_table(self, *, give_up_at: float | None = None) -> None:
@@ -174,76 +160,15 @@ class TableRequests:
                 self._client.create_table(**limits)
             except ResourceExistsError as error:
                 # The name of a table that is being deleted is also taken.
-                if _code(error) != "TableAlreadyExists":
+                if error_code(error) != "TableAlreadyExists":
                     raise
 
-        if isinstance(self._repeated(send, give_up_at), Refusal):
+        if isinstance(self._attempts.run(send, give_up_at), Refusal):
             raise StoreUnavailableError(self._setting, "its table cannot be made")
 
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
-
-    def _repeated(
-        self, send: Callable[[Mapping[str, float]], T], give_up_at: float | None
-    ) -> T | Refusal:
-        """Send until there is an answer that counts, or the time is over."""
-        if give_up_at is None:
-            give_up_at = monotonic() + self._call_limit_s
-        cause = "its time was over"
-        was_repeated = False
-        for pause_s in (0.0, *_PAUSES_S):
-            left_s = give_up_at - monotonic() - pause_s
-            if left_s < _LEAST_LEFT_S:
-                break
-            sleep(pause_s)
-            try:
-                return send(
-                    {
-                        "connection_timeout": min(_CONNECT_LIMIT_S, left_s),
-                        "read_timeout": min(_READ_LIMIT_S, left_s),
-                    }
-                )
-            except (AzureError, OSError, HTTPError, AttributeError) as raised:
-                error = _underlying(raised)
-                reason = _reason(error)
-                if reason is not None:
-                    return Refusal(reason, was_repeated)
-                cause = _cause(error)
-                if not _may_pass(error):
-                    break
-            was_repeated = True
-        # The library's own message may quote the URL, which holds a shared access signature.
-        raise StoreUnavailableError(self._setting, cause) from None
-
-
-def _transport(threads: int, ca_file: str | None) -> RequestsTransport:
-    session = requests.Session()
-    # Neither proxies nor credentials come out of the environment, as for all requests we send.
-    session.trust_env = False
-    adapter = HTTPAdapter(pool_connections=1, pool_maxsize=threads)
-    session.mount("https://", adapter)
-    session.mount("http://", adapter)
-    return RequestsTransport(session=session, connection_verify=ca_file or True)
-
-
-def _credential(identity: AccountIdentity) -> TokenCredential:
-    """Return what fetches tokens, as the platform's own identity-based connections choose it."""
-    # Imported here: an account with a key needs none of it, and it is the largest part.
-    from azure.identity import DefaultAzureCredential, ManagedIdentityCredential  # noqa: PLC0415
-
-    limits: dict[str, Any] = {
-        "connection_timeout": _CONNECT_LIMIT_S,
-        "read_timeout": _READ_LIMIT_S,
-        "retry_total": 1,
-    }
-    if identity.managed:
-        return ManagedIdentityCredential(client_id=identity.client_id, **limits)
-    if identity.client_id is None:
-        return DefaultAzureCredential(process_timeout=5, **limits)
-    return DefaultAzureCredential(
-        managed_identity_client_id=identity.client_id, process_timeout=5, **limits
-    )
 
 
 def _operation(
@@ -266,24 +191,8 @@ def _operation(
             return "upsert", row, {"mode": UpdateMode.REPLACE}
 
 
-def _underlying(raised: Exception) -> Exception:
-    """Return what went wrong where the library stumbled over it.
-
-    It looks for the headers of an answer also where the answer broke off and there is none
-    (azure-data-tables 12.7.0, ``create_entity``).
-    """
-    if not isinstance(raised, AttributeError):
-        return raised
-    if not isinstance(raised.__context__, AzureError):
-        raise raised
-    return raised.__context__
-
-
-def _reason(error: Exception) -> Reason | None:
-    """Return why the service refused, or None where it did not refuse but failed."""
-    if not isinstance(error, HttpResponseError):
-        return None
-    code = _code(error)
+def _reason(error: HttpResponseError) -> Reason | None:
+    code = error_code(error)
     if code == "TableNotFound":
         return Reason.NO_TABLE
     if error.status_code == 404:
@@ -291,31 +200,3 @@ def _reason(error: Exception) -> Reason | None:
     if error.status_code == 412 or code == "EntityAlreadyExists":
         return Reason.CONFLICT
     return None
-
-
-def _code(error: HttpResponseError) -> str:
-    """Return the service's own name of an error; empty where it gave none."""
-    # A refused insert is raised without it, so it is read from the answer.
-    code = getattr(error, "error_code", None)
-    if code is None and error.response is not None:
-        try:
-            code = json.loads(error.response.text())["odata.error"]["code"]
-        except (ValueError, KeyError, TypeError):
-            return ""
-    return str(getattr(code, "value", code or ""))
-
-
-def _may_pass(error: Exception) -> bool:
-    if isinstance(error, ClientAuthenticationError):
-        return False
-    if isinstance(error, HttpResponseError) and not isinstance(error, DecodeError):
-        return error.status_code is None or error.status_code in _PASSING_STATUSES
-    return True
-
-
-def _cause(error: Exception) -> str:
-    """Return a failure without anything of what was sent or answered."""
-    if isinstance(error, HttpResponseError) and error.status_code:
-        return f"{error.status_code} {_code(error)}".strip()
-    inner = getattr(error, "inner_exception", None)
-    return type(error if inner is None else inner).__name__

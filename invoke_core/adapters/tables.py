@@ -7,7 +7,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from invoke_core.adapters.changes import check_changes
-from invoke_core.adapters.table_answers import CALL_LIMIT_S, PAGE_ROWS, Reason, Refusal
+from invoke_core.adapters.storage_answers import CALL_LIMIT_S, Reason, Refusal
+from invoke_core.adapters.table_answers import PAGE_ROWS
 from invoke_core.errors import EntityConflictError, StoreUnavailableError
 from invoke_core.ports import LONGEST_VALUE_BYTES, Entity, Remove
 

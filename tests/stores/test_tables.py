@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import ssl
 import subprocess
 import sys
-from base64 import urlsafe_b64encode
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from time import monotonic, time
+from time import monotonic
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
 import trustme
-from azure.core.credentials import AccessToken
 from azure.data.tables import TableClient
 
 from invoke_core.adapters.tables import SCHEMA, TablesStore
@@ -23,6 +20,7 @@ from invoke_core.errors import EntityConflictError, StoreUnavailableError
 from invoke_core.model import AccountIdentity, Secret, StorageAccount
 from invoke_core.ports import Entity, Insert, Put, Remove, Replace
 from tests.azurite import ACCOUNT, connection_string, free_port, start_azurite
+from tests.stores.identities import MadeUpCredential
 from tests.stores.middleman import Fault, middleman
 
 if TYPE_CHECKING:
@@ -404,28 +402,6 @@ def test_many_threads_keep_their_connections(
 
     assert len(between.requests) == 80
     assert caplog.messages == []
-
-
-class MadeUpCredential:
-    """Hands out a token that the emulator takes: it looks at all of it but the signature."""
-
-    def __init__(self, audience: str) -> None:
-        self.scopes: list[str] = []
-        self._audience = audience
-
-    def get_token(self, *scopes: str, **_: object) -> AccessToken:
-        self.scopes += scopes
-        now = int(time())
-        claims = {
-            "aud": self._audience,
-            "iss": "https://sts.windows.net/11111111-2222-3333-4444-555555555555/",
-            "iat": now - 60,
-            "nbf": now - 60,
-            "exp": now + 3600,
-        }
-        parts = [json.dumps(part).encode() for part in ({"alg": "RS256", "typ": "JWT"}, claims)]
-        token = ".".join(urlsafe_b64encode(part).rstrip(b"=").decode() for part in [*parts, b"x"])
-        return AccessToken(token, now + 3600)
 
 
 @pytest.fixture(scope="module")
