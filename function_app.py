@@ -7,7 +7,15 @@ from __future__ import annotations
 
 import azure.functions as func
 
-from invoke_core.wiring import forget_old, handlers, pipeline_handlers
+from invoke_core.wiring import (
+    alarm_connection,
+    forget_old,
+    give_up_alarm,
+    handlers,
+    pipeline_handlers,
+    ring_alarm,
+    watch_alarms,
+)
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
@@ -85,3 +93,24 @@ def retention(timer: func.TimerRequest) -> None:
     """Forget invocations that ended longer ago than they are kept, once a day."""
     del timer
     forget_old()
+
+
+@app.timer_trigger(schedule="0 * * * * *", arg_name="timer")
+def alarms_due(timer: func.TimerRequest) -> None:
+    """See that what is due within the next minute is done in time, once a minute."""
+    del timer
+    watch_alarms()
+
+
+if (connection := alarm_connection()) is not None:
+    # The embedded store has no queue, and a trigger that cannot connect would stop the host.
+
+    @app.queue_trigger(arg_name="message", queue_name="invoke-alarms", connection=connection)
+    def alarms_ring(message: func.QueueMessage) -> None:
+        """Do what is due of an invocation."""
+        ring_alarm(message.get_body().decode("utf-8", "replace"))
+
+    @app.queue_trigger(arg_name="message", queue_name="invoke-alarms-poison", connection=connection)
+    def alarms_failed(message: func.QueueMessage) -> None:
+        """Take up an alarm that failed again and again."""
+        give_up_alarm(message.get_body().decode("utf-8", "replace"))

@@ -13,12 +13,12 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from invoke_core import __version__
-from invoke_core.errors import ConfigurationError, SettingsError
+from invoke_core.errors import ConfigurationError, SettingsError, StoreUnavailableError
 from invoke_core.local.server import LocalServer, serve
 from invoke_core.settings import EmbeddedStore, read_settings
 from invoke_core.settings.local_file import read_local_settings
 from invoke_core.web.callers import caller_of_key
-from invoke_core.wiring import APP_ROOT
+from invoke_core.wiring import APP_ROOT, state_keys, stop_alarms, watch_alarms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from invoke_core.settings import Settings
 
 _FAULTY: Final = 1
+
+_GRACE_S: Final = 10.0
+"""Seconds that running calls, and then what runs beside them, get at the end."""
 
 
 def main(arguments: Sequence[str] | None = None, *, announce: Callable[[str], None] = print) -> int:
@@ -106,8 +109,15 @@ def _serve(
         threads=settings.threads,
     )
     os.environ.setdefault("PUBLIC_BASE_URL", server.url)  # noqa: TID251  # the listener's own
+    state_keys(settings)
     print(_summary(settings))
-    serve(server, announce=announce)
+    try:
+        # What is due of an earlier process has waited long enough.
+        watch_alarms()
+    except StoreUnavailableError as error:
+        print(f"warning: {error.message}", file=sys.stderr)
+    serve(server, announce=announce, grace_s=_GRACE_S)
+    stop_alarms(timeout_s=_GRACE_S)
 
 
 def _summary(settings: Settings) -> str:

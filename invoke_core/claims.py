@@ -16,7 +16,8 @@ from invoke_core.errors import (
     InvocationNotFoundError,
 )
 from invoke_core.journal import Claim
-from invoke_core.lifecycle import Seen, takes_callbacks
+from invoke_core.lifecycle import Seen
+from invoke_core.records import takes_callbacks
 from invoke_core.transitions import MOST_TRIES
 
 if TYPE_CHECKING:

@@ -3,28 +3,45 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from invoke_core.inputs import read_task
-from invoke_core.lifecycle import REPORT_GRACE, Record
-from invoke_core.model import CompletionEvent, Correlation, Invocation, Issue, IssueType, State
+from invoke_core.lifecycle import skipped
+from invoke_core.model import (
+    CompletionEvent,
+    Correlation,
+    Effect,
+    Invocation,
+    Issue,
+    IssueType,
+    Reason,
+    State,
+)
+from invoke_core.records import LEASE_GRACE, REPORT_GRACE, Record, Work
+from invoke_core.resting import RestingStep, decode_step, encode_step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from invoke_core.conditions import Skip
     from invoke_core.connections import ConnectionBook
     from invoke_core.documents import JsonValue
     from invoke_core.errors import Fault
-    from invoke_core.ports import NewId, NewToken, Seal
+    from invoke_core.inputs import Task
+    from invoke_core.ports import NewId, NewToken, Seal, StateSeal
     from invoke_core.sending import Prepared, Sending
 
 PROJECT_ID: Final = "6c1b4e0a-52d7-4c39-9a57-0d1f6a3b8e21"
 """The one project of this service; clients of the Azure-Pipelines protocol need some GUID."""
 
 HUB_NAME: Final = "build"
+
+_PLAIN: Final = b"p"
+_SEALED: Final = b"s"
+"""What the stored form of a step begins with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +56,7 @@ class Call:
         idempotency_key: The header of that name; empty without.
         wait_s: Seconds the reply may be held for, from the call's arrival; None where the caller
             expressed no preference.
+        is_async: Whether the task is to run beside the call.
     """
 
     document: JsonValue
@@ -47,6 +65,7 @@ class Call:
     trace: Mapping[str, str] = field(default_factory=dict)
     idempotency_key: str = field(default="", repr=False)
     wait_s: float | None = None
+    is_async: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,16 +74,40 @@ class Draft:
 
     Attributes:
         prepared: Its request.
-        record: Its record, in progress.
+        record: Its record: in progress, waiting to be sent, or ended where it is not to run.
+        step: The step at rest, for whoever sends the next request; empty where none will be.
+        condition: How the condition of a task that is not to run was evaluated; masked.
     """
 
     prepared: Prepared
     record: Record
+    step: bytes = field(default=b"", repr=False)
+    condition: tuple[str, ...] = ()
 
     @property
-    def waits(self) -> bool:
-        """Whether it will wait for a callback."""
-        return self.record.invocation.completion_event is CompletionEvent.CALLBACK
+    def is_sent_now(self) -> bool:
+        """Whether the call itself sends the request."""
+        return self.record.report_by is not None
+
+    @property
+    def is_told_early(self) -> bool:
+        """Whether somebody may ask for it before its end, so that it is stored first."""
+        return self.record.waits_for_callback or self.record.work is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Further:
+    """A further request of an invocation that has begun.
+
+    Attributes:
+        prepared: The request.
+        token_hash: SHA-256 of its AuthToken; empty without.
+        sealed: The secrets of the step, sealed with that token.
+    """
+
+    prepared: Prepared
+    token_hash: str = field(repr=False)
+    sealed: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +117,8 @@ class Drafts:
     Attributes:
         sending: Prepares requests.
         connections: The service connections there are.
-        seal: Keeps the secrets of waiting steps.
+        seal: Keeps the secrets of steps that wait for a callback.
+        state_seal: Keeps steps that are to be sent later.
         new_id: Makes identifiers.
         new_token: Makes AuthTokens.
         public_base_url: Where this service is reached, without a slash at its end.
@@ -83,6 +127,7 @@ class Drafts:
     sending: Sending
     connections: ConnectionBook
     seal: Seal
+    state_seal: StateSeal
     new_id: NewId
     new_token: NewToken
     public_base_url: str
@@ -109,6 +154,67 @@ class Drafts:
             timeline_id=self.new_id(),
             task_instance_id=self.new_id(),
         )
+        prepared, token = self._prepared(call, correlation)
+        task = prepared.task
+        work = self._work(call, task, created_at)
+        waits = work is not None and work.due_at is not None
+        exchange = _whole_ms(self.sending.timeout_s(task.timeout_s))
+        record = Record(
+            invocation=Invocation(
+                id=correlation.plan_id,
+                display_name=prepared.masker.show(task.display_name),
+                connection=prepared.connection.name,
+                caller=call.caller,
+                state=State.PENDING if waits else State.IN_PROGRESS,
+                result=None,
+                reason=None,
+                completion_event=task.completion_event,
+                request=prepared.view,
+                response=None,
+                criteria=None,
+                attempts=0 if waits else 1,
+                created_at=created_at,
+                started_at=None if waits else created_at,
+                finished_at=None,
+                deadline=created_at + _whole_ms(task.timeout_s),
+                correlation=correlation,
+                issues=tuple(Issue(IssueType.WARNING, text) for text in prepared.warnings),
+            ),
+            continue_on_error=task.continue_on_error,
+            report_by=None if waits else created_at + exchange + _grace(work),
+            work=work,
+            token_hash=_hash(token),
+            sealed=self._sealed(task, token),
+        )
+        if task.skip is not None:
+            return _not_run(prepared, record, task.skip)
+        return Draft(
+            prepared=prepared, record=record, step=self._at_rest(call, record) if work else b""
+        )
+
+    def further(self, record: Record, step: bytes) -> Further:
+        """Return the request to be sent for an invocation that is kept.
+
+        Args:
+            record: Its record.
+            step: Its step at rest.
+
+        Raises:
+            SealError: No key at hand opens the step.
+            InvalidInputError: The connection it names is not there any more.
+            ConnectionUnavailableError: The connection's definition is faulty.
+            PolicyError: The connection does not grant this any more.
+        """
+        invocation = record.invocation
+        resting = decode_step(self._opened(step, invocation.id))
+        call = Call(document=resting.document, caller=resting.caller, trace=resting.trace)
+        prepared, token = self._prepared(call, invocation.correlation)
+        return Further(
+            prepared=prepared, token_hash=_hash(token), sealed=self._sealed(prepared.task, token)
+        )
+
+    def _prepared(self, call: Call, correlation: Correlation) -> tuple[Prepared, str]:
+        """Return the request of a call, and its AuthToken; empty where nobody is to call back."""
         token = self.new_token()
         task = read_task(
             call.document,
@@ -116,40 +222,56 @@ class Drafts:
             correlation=correlation,
             token=token,
             also=call.faults,
+            is_kept=call.is_async,
+            keeps_secrets=lambda: self.state_seal.available,
         )
         if task.completion_event is not CompletionEvent.CALLBACK:
             token = ""
         prepared = self.sending.prepare(
             task, caller=call.caller, trace=call.trace, correlation=correlation, token=token
         )
-        invocation = Invocation(
-            id=correlation.plan_id,
-            display_name=prepared.masker.show(task.display_name),
-            connection=prepared.connection.name,
-            caller=call.caller,
-            state=State.IN_PROGRESS,
-            result=None,
-            reason=None,
-            completion_event=task.completion_event,
-            request=prepared.view,
-            response=None,
-            criteria=None,
-            attempts=1,
-            created_at=created_at,
-            started_at=created_at,
-            finished_at=None,
-            deadline=created_at + _whole_ms(task.timeout_s),
-            correlation=correlation,
-            issues=tuple(Issue(IssueType.WARNING, text) for text in prepared.warnings),
-        )
-        exchange = _whole_ms(self.sending.timeout_s(task))
-        record = Record(
-            invocation=invocation,
-            report_by=created_at + exchange + REPORT_GRACE,
-            token_hash=hash_token(token) if token else "",
-            sealed=self.seal.seal(task.secrets, token=token) if token and task.secrets else "",
-        )
-        return Draft(prepared=prepared, record=record)
+        return prepared, token
+
+    def _work(self, call: Call, task: Task, created_at: datetime) -> Work | None:
+        if call.is_async:
+            return Work(retries=task.retries, due_at=created_at)
+        return Work(retries=task.retries, holder=self.new_id()) if task.retries else None
+
+    def _at_rest(self, call: Call, record: Record) -> bytes:
+        step = RestingStep(document=call.document, caller=call.caller, trace=call.trace)
+        plain = encode_step(step)
+        if not self.state_seal.available:
+            return _PLAIN + plain
+        return _SEALED + self.state_seal.seal(plain, plan_id=record.invocation.id).encode()
+
+    def _opened(self, step: bytes, plan_id: str) -> bytes:
+        form, text = step[:1], step[1:]
+        if form == _PLAIN:
+            return text
+        return self.state_seal.unseal(text.decode("ascii"), plan_id=plan_id)
+
+    def _sealed(self, task: Task, token: str) -> str:
+        return self.seal.seal(task.secrets, token=token) if token and task.secrets else ""
+
+
+def _not_run(prepared: Prepared, record: Record, skip: Skip) -> Draft:
+    """Return the draft of a task that ends before it begins; nothing is sent for it."""
+    show = prepared.masker.show
+    invocation = replace(record.invocation, attempts=0, started_at=None)
+    record = replace(record, invocation=invocation, token_hash="", sealed="")
+    return Draft(
+        prepared=prepared,
+        record=skipped(record, Reason(skip.code, show(skip.message), Effect.NONE)),
+        condition=tuple(show(line) for line in skip.trace),
+    )
+
+
+def _grace(work: Work | None) -> timedelta:
+    return REPORT_GRACE if work is None else LEASE_GRACE
+
+
+def _hash(token: str) -> str:
+    return hash_token(token) if token else ""
 
 
 def _whole_ms(seconds: float) -> timedelta:

@@ -13,7 +13,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from invoke_core.documents import JsonNumber, dump_json
-from invoke_core.lifecycle import Ending, Record
 from invoke_core.model import (
     CompletionEvent,
     Correlation,
@@ -29,6 +28,7 @@ from invoke_core.model import (
     Result,
     State,
 )
+from invoke_core.records import Ending, Record, Work
 
 if TYPE_CHECKING:
     from invoke_core.documents import JsonValue
@@ -92,7 +92,10 @@ def encode_record(record: Record) -> bytes:
         {
             "invocation": shown_form(record.invocation),
             "endedBy": record.ended_by.value if record.ended_by else None,
+            "reported": record.reported.value if record.reported else None,
+            "continueOnError": record.continue_on_error,
             "reportBy": optional_time_form(record.report_by),
+            "work": _work_form(record.work),
             "tokenHash": record.token_hash,
             "sealed": record.sealed,
             "claim": record.claim,
@@ -107,7 +110,10 @@ def decode_record(value: bytes) -> Record:
     return Record(
         invocation=_invocation(row["invocation"]),
         ended_by=Ending(row["endedBy"]) if row["endedBy"] else None,
+        reported=_reported(row),
+        continue_on_error=row.get("continueOnError", False),
         report_by=_optional_time(row["reportBy"]),
+        work=_work(row.get("work")),
         token_hash=row["tokenHash"],
         sealed=row["sealed"],
         claim=row["claim"],
@@ -132,6 +138,18 @@ def decode(value: bytes) -> dict[str, Any]:
 def whole_number(number: JsonNumber) -> int:
     """Return a stored count."""
     return int(number.text)
+
+
+def _work_form(work: Work | None) -> JsonValue:
+    if work is None:
+        return None
+    return {
+        "retries": work.retries,
+        "dueAt": optional_time_form(work.due_at),
+        "isHeld": work.is_held,
+        "holder": work.holder,
+        "interruptions": work.interruptions,
+    }
 
 
 def _reason_form(reason: Reason | None) -> JsonValue:
@@ -214,6 +232,28 @@ def _invocation(form: dict[str, Any]) -> Invocation:
             task_instance_id=ids["taskInstanceId"],
         ),
         issues=tuple(Issue(IssueType(issue["type"]), issue["message"]) for issue in form["issues"]),
+    )
+
+
+def _reported(row: dict[str, Any]) -> Result | None:
+    """Return the result an external service reported.
+
+    Rows of a version that knew no ``continueOnError`` do not tell it: it is the result there.
+    """
+    if "reported" in row:
+        return Result(row["reported"]) if row["reported"] else None
+    return Result(row["invocation"]["result"]) if row["endedBy"] == Ending.EVENT else None
+
+
+def _work(form: dict[str, Any] | None) -> Work | None:
+    if form is None:
+        return None
+    return Work(
+        retries=whole_number(form["retries"]),
+        due_at=_optional_time(form["dueAt"]),
+        is_held=form["isHeld"],
+        holder=form["holder"],
+        interruptions=whole_number(form["interruptions"]),
     )
 
 

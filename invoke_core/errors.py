@@ -319,6 +319,17 @@ class StoreUnavailableError(DependencyError):
         self.setting = setting
 
 
+class OutcomeUnknownError(DependencyError):
+    """A task that may outlive its call was perhaps stored, and then runs."""
+
+    def __init__(self, cause: StoreUnavailableError) -> None:
+        """Say what to do about it."""
+        super().__init__(
+            f"{cause.message} The task may have been stored all the same, and then runs; repeat "
+            "the call only with the same Idempotency-Key."
+        )
+
+
 class EntityConflictError(DependencyError):
     """A conditional write found another state than the one it named; nothing was changed.
 

@@ -29,6 +29,8 @@ from invoke_core.variables import Masker, expand
 from invoke_core.verdict import StatusCodes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from invoke_core.conditions import Skip
     from invoke_core.connections import ConnectionBook
     from invoke_core.documents import JsonValue
@@ -106,6 +108,8 @@ def read_task(
     correlation: Correlation,
     token: str,
     also: tuple[Fault, ...] = (),
+    is_kept: bool = False,
+    keeps_secrets: Callable[[], bool] = lambda: True,
 ) -> Task:
     """Read the one task in a document.
 
@@ -115,6 +119,8 @@ def read_task(
         correlation: The identifiers of the invocation to come, for the predefined variables.
         token: The AuthToken, which only a task in Callback mode gets to see.
         also: Faults found elsewhere in the same request, reported together with these.
+        is_kept: Whether the step is to be kept for later, beyond what it asks for itself.
+        keeps_secrets: Tells whether a step that is kept may hold secrets.
 
     Returns:
         The task, ready to run.
@@ -127,6 +133,8 @@ def read_task(
     step = read_step(document, faults)
     reader = _Reader(step, faults, connections, correlation, token)
     task = reader.task()
+    if task is not None and (is_kept or task.retries) and not keeps_secrets():
+        reader.refuse_secrets(task)
     if faults.faults or task is None:
         raise InvalidInputError(faults.faults, secrets=reader.secrets)
     return task
@@ -194,6 +202,28 @@ class _Reader:
             warnings=tuple(dict.fromkeys(self._warnings)),
             asked=_asked(self._step),
         )
+
+    def refuse_secrets(self, task: Task) -> None:
+        """Note a fault for each secret of a step that is to be kept where none may be.
+
+        Those are secret variables, and what is never shown because of the name it stands under.
+        """
+        why = (
+            "A step that runs in the background, or may be tried again, is kept until its end, and "
+            "the service has no key to seal secrets with: set STATE_KEY, or leave the secret out."
+        )
+        for name, variable in self._step.variables.items():
+            if variable.is_secret:
+                self._faults.add(self._step.variable_pointers[name], why)
+        by_name = Masker(())
+        token = self._values["system.accesstoken"]
+        if any(
+            by_name.show_header(name, value) != value and not (token and token in value)
+            for name, value in task.headers
+        ):
+            self._fault("headers", why)
+        if by_name.show_url(task.url_suffix) != task.url_suffix:
+            self._fault("urlSuffix", why)
 
     def _expand(self, text: str, name: str) -> str:
         def unknown(macro: str) -> None:

@@ -41,9 +41,9 @@ from invoke_core.ports import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from invoke_core.lifecycle import Record
     from invoke_core.model import Invocation
     from invoke_core.ports import Change, Entity, EntityStore, NewId
+    from invoke_core.records import Record
 
 _PLAN: Final = "a.plan"
 RECORD_ROWS: Final = "b"
@@ -52,6 +52,7 @@ RECORD_ROWS: Final = "b"
 LOG_ROWS: Final = "d"
 """Row keys of logs begin so; a log's number follows after a dot."""
 
+_STEP: Final = "s.step"
 _ENTRY: Final = "c"
 _PART: Final = "x"
 _ONLY: Final = "row"
@@ -175,12 +176,13 @@ class Journal:
         self._store = store
         self._new_id = new_id
 
-    def add(self, record: Record, entries: Sequence[LogEntry]) -> Loaded:
-        """Write down a new invocation, running or ended.
+    def add(self, record: Record, entries: Sequence[LogEntry], *, step: bytes = b"") -> Loaded:
+        """Write down a new invocation, waiting, running or ended.
 
         Args:
             record: The record.
             entries: What its log begins with.
+            step: The step at rest, kept until the end; empty where it is not needed again.
 
         Returns:
             What a later write needs.
@@ -198,10 +200,12 @@ class Journal:
             self._store.write(_partition("open", record.invocation), [summary])
         head = _grown(Head(), entries)
         stored = self._stored(plan_id, record)
-        changes = [
+        changes: list[Change] = [
             Insert(_PLAN, _encode_plan(head, stored)),
             *self._entry_rows(plan_id, 0, entries),
         ]
+        if step:
+            changes.append(Put(_STEP, self._spilled(plan_id, step)))
         etags = self._store.write(plan_id, changes)
         return Loaded(record=record, head=head, stored=stored, etag=etags[0])
 
@@ -237,13 +241,22 @@ class Journal:
             EntityConflictError: Somebody else was first; read again.
             StoreUnavailableError: It may or may not be stored.
         """
+        ends = record.is_final and not loaded.record.is_final
         stored = self._stored(loaded.plan_id, record)
         saved = self._commit(
-            replace(loaded, record=record, stored=stored), loaded.head, entries, ()
+            replace(loaded, record=record, stored=stored),
+            loaded.head,
+            entries,
+            [Remove(_STEP)] if ends and record.work else [],
         )
-        if record.is_final and not loaded.record.is_final:
+        if ends:
             self.close_index(record)
         return saved
+
+    def step(self, plan_id: str) -> bytes:
+        """Return the step at rest of an invocation that has not ended; empty without one."""
+        row = self._store.get(plan_id, _STEP)
+        return b"" if row is None else self._whole(plan_id, row.value)
 
     def append(
         self,
@@ -271,8 +284,8 @@ class Journal:
             EntityConflictError: Somebody else was first; read again.
             StoreUnavailableError: It may or may not be stored.
         """
-        encoded = [(key, self._spilled(loaded.plan_id, encode(row))) for key, row in rows]
-        return self._commit(loaded, head, entries, encoded)
+        puts = [Put(key, self._spilled(loaded.plan_id, encode(row))) for key, row in rows]
+        return self._commit(loaded, head, entries, puts)
 
     def rows(self, plan_id: str, first: str, before: str) -> list[tuple[str, dict[str, Any]]]:
         """Return the rows of a plan in a range of keys, decoded."""
@@ -442,11 +455,11 @@ class Journal:
         loaded: Loaded,
         head: Head,
         entries: Sequence[LogEntry],
-        rows: Sequence[tuple[str, bytes]],
+        rows: Sequence[Change],
     ) -> Loaded:
         """Write rows and entries under the condition that nobody else wrote to the plan."""
         plan_id = loaded.plan_id
-        changes: list[Change] = [Put(key, value) for key, value in rows]
+        changes: list[Change] = [*rows]
         changes += self._entry_rows(plan_id, loaded.head.entries, entries)
         etag = loaded.etag
         # What the caller counts holds from the first batch on; entries only once they are there.

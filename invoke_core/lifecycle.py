@@ -5,84 +5,42 @@ later. Nothing here reads a clock or a store: two instances that see the same re
 time come to the same record, and a conditional write decides between those that saw different
 ones. So clocks may differ without two truths.
 
-Source: HTTP contract, section 2 ("Callback"), section 4 (what is stored when) and section 6.
+Source: HTTP contract, section 2 ("Callback", "Time limits"), section 3 ("Retries"), section 4
+(what is stored when) and section 6; design, "Work that outlives the call".
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
-from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from invoke_core.model import (
-    CompletionEvent,
-    Effect,
-    Invocation,
-    Issue,
-    IssueType,
-    Reason,
-    ReasonCode,
-    Result,
-    State,
-)
+from invoke_core.model import Effect, Issue, IssueType, Reason, ReasonCode, Result, State
+from invoke_core.records import Ending, Work, over_at, survives_interruption
+from invoke_core.retries import may_repeat, pause
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from invoke_core.model import CriteriaView, ResponseView
-
-REPORT_GRACE: Final = timedelta(seconds=10)
-"""How long after its exchange had to be over a process gets to write down what came of it."""
-
-DEADLINE_GRACE: Final = timedelta(seconds=2)
-"""How long an exchange cut off by the deadline gets to be reported as what it was."""
-
-CALLBACKS_AFTER_END: Final = timedelta(hours=24)
-"""How long after its end a plan takes logs, records and repeated events."""
-
-
-class Ending(StrEnum):
-    """What ended an invocation."""
-
-    EXCHANGE = "exchange"
-    """The exchange with the target: its answer, or that there was none."""
-    EVENT = "event"
-    """``TaskCompleted``."""
-    CANCEL = "cancel"
-    DEADLINE = "deadline"
-    INTERRUPTION = "interruption"
-    """The process that ran it is gone."""
+    from invoke_core.records import Record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """Everything that is kept of an invocation.
+class Begun:
+    """A run begins: the request that is due is about to be sent.
 
     Attributes:
-        invocation: What is shown; masked.
-        ended_by: What ended it; None while it has not ended.
-        report_by: Until when the process that sends the request may still report what came of it;
-            None once it has.
-        token_hash: SHA-256 of the AuthToken, in hex; empty where there is none.
-        sealed: The secrets of the step, sealed with the AuthToken; empty where there are none.
-        claim: Partition key of the idempotency row that names this invocation; empty without.
-        content: Hash of what was asked under that key; empty without.
+        holder: A new name for this run.
+        lease: How long it may take until it is taken for dead.
+        token_hash: SHA-256 of the AuthToken it sends, where it has one.
+        sealed: The secrets of the step, sealed with that token.
     """
 
-    invocation: Invocation
-    ended_by: Ending | None = None
-    report_by: datetime | None = None
+    holder: str
+    lease: timedelta
     token_hash: str = field(default="", repr=False)
     sealed: str = field(default="", repr=False)
-    claim: str = ""
-    content: str = ""
-
-    @property
-    def is_final(self) -> bool:
-        """Whether it has ended."""
-        return self.invocation.state is State.COMPLETED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +53,11 @@ class Exchanged:
         response: The answer, where there was one.
         criteria: How the criteria was evaluated, where one was.
         issues: Remarks that came up on the way.
+        holder: The run that reports; empty for a task without work.
+        told_pause: How long the target asks to be left alone, where it does.
+        jitter: A random number from 0 to 1 that spreads the next try in time.
+        held_until: Until when the process that reports would itself send the next request; None
+            where it would not.
     """
 
     result: Result | None
@@ -102,6 +65,10 @@ class Exchanged:
     response: ResponseView | None = None
     criteria: CriteriaView | None = None
     issues: tuple[Issue, ...] = ()
+    holder: str = ""
+    told_pause: timedelta | None = None
+    jitter: float = 0.0
+    held_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +84,18 @@ class Canceled:
 
 
 @dataclass(frozen=True, slots=True)
+class Noted:
+    """Something is to be remarked, once."""
+
+    issue: Issue
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """Somebody looks; nothing but time has passed."""
 
 
-Event = Exchanged | TaskCompleted | Canceled | Seen
+Event = Begun | Exchanged | TaskCompleted | Canceled | Noted | Seen
 
 
 def advance(record: Record, event: Event, now: datetime) -> Record:
@@ -138,72 +112,28 @@ def advance(record: Record, event: Event, now: datetime) -> Record:
     """
     record = _with_time(record, now)
     match event:
+        case Begun():
+            record = _begun(record, event, now)
         case Exchanged():
-            return _exchanged(record, event, now)
+            record = _exchanged(record, event, now)
         case TaskCompleted(result):
-            if record.is_final or not _waits_for_callback(record):
-                return record
-            return _ended(record, Ending.EVENT, result, _reported(result), now)
+            record = _completed(record, result, now)
         case Canceled():
-            if record.is_final:
-                return record
-            reason = Reason(ReasonCode.CANCELED, "A caller canceled the task.", _effect(record))
-            return _ended(record, Ending.CANCEL, Result.CANCELED, reason, now)
-        case Seen():
-            return record
+            record = _canceled(record, now)
+        case Noted(issue) if not record.is_final and issue not in record.invocation.issues:
+            record = _with_issues(record, issue)
+    return record
 
 
-def over_at(record: Record) -> datetime:
-    """Return when an invocation that has not ended ends by itself.
-
-    A callback has until its deadline. An ApiResponse invocation has as long as the process that
-    runs it may need to report; past that the process is taken for dead.
-    """
-    deadline = record.invocation.deadline
-    if _waits_for_callback(record) or record.report_by is None:
-        return deadline
-    return min(deadline + DEADLINE_GRACE, record.report_by)
-
-
-def takes_callbacks(record: Record, now: datetime) -> bool:
-    """Tell whether the plan of an invocation is open to its external service."""
-    finished_at = record.invocation.finished_at
-    return finished_at is None or now < finished_at + CALLBACKS_AFTER_END
-
-
-def end_of(record: Record) -> str:
-    """Say what ended an invocation, to somebody who comes too late."""
-    invocation = record.invocation
-    how = {
-        Ending.EXCHANGE: "by the answer to its request",
-        Ending.EVENT: "by an earlier TaskCompleted event",
-        Ending.CANCEL: "by a cancel request",
-        Ending.DEADLINE: "by its deadline",
-        Ending.INTERRUPTION: "because the process that ran it was gone",
-    }
-    by = how[record.ended_by] if record.ended_by else "already"
-    return f"The task ended {by}, with the result '{invocation.result}'."
-
-
-def shown(record: Record, now: datetime) -> Invocation:
-    """Return the invocation as it is to be shown.
-
-    A callback whose request was under way when its process ended goes on waiting, with a warning:
-    nobody knows whether the target received it (HTTP contract, section 2, "Callback").
-    """
-    invocation = record.invocation
-    if record.is_final or record.report_by is None or now < record.report_by:
-        return invocation
-    warning = Issue(
-        IssueType.WARNING,
-        "The process that sent the request ended before it could say what came of it; "
-        "the external service may or may not have received it.",
+def skipped(record: Record, reason: Reason) -> Record:
+    """Return the record of a task that is not to run at all; it ended as it was created."""
+    return _ended(
+        replace(record, report_by=None, work=None),
+        Ending.SKIP,
+        Result.SKIPPED,
+        reason,
+        record.invocation.created_at,
     )
-    return replace(invocation, issues=(*invocation.issues, warning))
-
-
-def _waits_for_callback(record: Record) -> bool:
-    return record.invocation.completion_event is CompletionEvent.CALLBACK
 
 
 def _with_time(record: Record, now: datetime) -> Record:
@@ -211,26 +141,76 @@ def _with_time(record: Record, now: datetime) -> Record:
     moment = over_at(record)
     if record.is_final or now < moment:
         return record
-    if _waits_for_callback(record):
-        minutes = (record.invocation.deadline - record.invocation.created_at).total_seconds() / 60
+    if record.report_by is not None and not record.waits_for_callback:
         reason = Reason(
-            ReasonCode.CALLBACK_TIMED_OUT,
-            f"No TaskCompleted event came within {minutes:g} minutes (timeoutInMinutes).",
-            _effect(record),
+            ReasonCode.INTERRUPTED,
+            "The process that ran the task ended before the request did; look at the target, "
+            "whether it took effect, before you repeat it.",
+            Effect.UNKNOWN,
         )
-        return _ended(record, Ending.DEADLINE, Result.FAILED, reason, moment)
-    reason = Reason(
-        ReasonCode.INTERRUPTED,
-        "The process that ran the task ended before the request did; look at the target, "
-        "whether it took effect, before you repeat it.",
-        Effect.UNKNOWN,
+        return _ended(record, Ending.INTERRUPTION, Result.FAILED, reason, moment)
+    minutes = (record.invocation.deadline - record.invocation.created_at).total_seconds() / 60
+    within = f"within {minutes:g} minutes (timeoutInMinutes)"
+    if record.waits_for_callback and _was_sent(record):
+        code, message = ReasonCode.CALLBACK_TIMED_OUT, f"No TaskCompleted event came {within}."
+    else:
+        code, message = ReasonCode.TIMED_OUT, f"The request could not be sent {within}."
+    reason = Reason(code, message, _effect(record))
+    return _ended(record, Ending.DEADLINE, Result.FAILED, reason, moment)
+
+
+def _completed(record: Record, result: Result, now: datetime) -> Record:
+    if record.is_final or not record.waits_for_callback:
+        return record
+    return _ended(replace(record, reported=result), Ending.EVENT, result, _reported(result), now)
+
+
+def _canceled(record: Record, now: datetime) -> Record:
+    if record.is_final:
+        return record
+    reason = Reason(ReasonCode.CANCELED, "A caller canceled the task.", _effect(record))
+    return _ended(record, Ending.CANCEL, Result.CANCELED, reason, now)
+
+
+def _begun(record: Record, event: Begun, now: datetime) -> Record:
+    """Let a run begin, unless another one is under way, or nothing is due."""
+    work = record.work
+    if record.is_final or work is None:
+        return record
+    invocation = record.invocation
+    issues: tuple[Issue, ...] = ()
+    if record.report_by is not None:
+        if now < record.report_by or not survives_interruption(record):
+            return record
+        lost = f"The process that sent request {invocation.attempts} was lost; it is sent again."
+        issues = (Issue(IssueType.WARNING, lost),)
+    elif work.due_at is None or now < work.due_at:
+        return record
+    return replace(
+        record,
+        report_by=now + event.lease,
+        token_hash=event.token_hash,
+        sealed=event.sealed,
+        work=replace(
+            work,
+            due_at=None,
+            is_held=False,
+            holder=event.holder,
+            interruptions=work.interruptions + len(issues),
+        ),
+        invocation=replace(
+            invocation,
+            state=State.IN_PROGRESS,
+            attempts=invocation.attempts + 1,
+            started_at=invocation.started_at or now,
+            issues=(*invocation.issues, *issues),
+        ),
     )
-    return _ended(record, Ending.INTERRUPTION, Result.FAILED, reason, moment)
 
 
 def _exchanged(record: Record, event: Exchanged, now: datetime) -> Record:
     invocation = record.invocation
-    if record.report_by is None:
+    if record.report_by is None or event.holder != (record.work.holder if record.work else ""):
         return record
     issues: Sequence[Issue] = event.issues
     if record.is_final and event.reason is not None:
@@ -248,15 +228,69 @@ def _exchanged(record: Record, event: Exchanged, now: datetime) -> Record:
     )
     if record.is_final or event.result is None:
         return reported
+    if record.work is not None and event.reason is not None and _may_be_tried_again(record, event):
+        return _tried_again(reported, record.work, event, event.reason, now)
     return _ended(reported, Ending.EXCHANGE, event.result, event.reason, now)
+
+
+def _may_be_tried_again(record: Record, event: Exchanged) -> bool:
+    work, request, reason = record.work, record.invocation.request, event.reason
+    return (
+        work is not None
+        and request is not None
+        and reason is not None
+        and event.result is Result.FAILED
+        and _failures(record, work) <= work.retries
+        and may_repeat(
+            method=request.method,
+            reason=reason,
+            status=event.response.status if event.response else None,
+        )
+    )
+
+
+def _failures(record: Record, work: Work) -> int:
+    """Return how many requests have failed; those lost with their process are not the task's."""
+    return record.invocation.attempts - work.interruptions
+
+
+def _tried_again(
+    record: Record, work: Work, event: Exchanged, reason: Reason, now: datetime
+) -> Record:
+    """Let a failed task wait for its next try, or end where that would come too late."""
+    failures = _failures(record, work)
+    due_at = now + pause(failures, jitter=event.jitter, told=event.told_pause)
+    if due_at >= record.invocation.deadline:
+        late = (
+            "It was not tried again: the next request would have been sent after the task's time "
+            "(timeoutInMinutes)."
+        )
+        record = _with_issues(record, Issue(IssueType.WARNING, late))
+        return _ended(record, Ending.EXCHANGE, Result.FAILED, reason, now)
+    remark = f"Try {failures} of {work.retries + 1} failed: {reason.code}: {reason.message}"
+    return replace(
+        _with_issues(record, Issue(IssueType.WARNING, remark)),
+        work=replace(
+            work,
+            holder="",
+            due_at=due_at,
+            is_held=event.held_until is not None and due_at <= event.held_until,
+        ),
+    )
 
 
 def _ended(
     record: Record, by: Ending, result: Result, reason: Reason | None, at: datetime
 ) -> Record:
+    """End a record.
+
+    With ``continueOnError`` a failure is only an issue (agentless protocol, section 8).
+    """
     invocation = record.invocation
+    if result is Result.FAILED and record.continue_on_error:
+        result = Result.SUCCEEDED_WITH_ISSUES
     issues = invocation.issues
-    if reason is not None:
+    if reason is not None and result is not Result.SKIPPED:
         issues = (Issue(IssueType.ERROR, reason.message), *issues)
     return replace(
         record,
@@ -272,6 +306,11 @@ def _ended(
     )
 
 
+def _with_issues(record: Record, *issues: Issue) -> Record:
+    invocation = record.invocation
+    return replace(record, invocation=replace(invocation, issues=(*invocation.issues, *issues)))
+
+
 def _reported(result: Result) -> Reason | None:
     if result in {Result.SUCCEEDED, Result.SUCCEEDED_WITH_ISSUES, Result.SKIPPED}:
         return None
@@ -282,5 +321,11 @@ def _reported(result: Result) -> Reason | None:
     )
 
 
+def _was_sent(record: Record) -> bool:
+    return record.invocation.attempts > 0
+
+
 def _effect(record: Record) -> Effect:
+    if not _was_sent(record):
+        return Effect.NONE
     return Effect.UNKNOWN if record.invocation.response is None else Effect.ANSWERED

@@ -1,6 +1,6 @@
-"""How much of each service connection this process uses.
+"""How much this process does at once, and how much of each service connection it uses.
 
-Source: HTTP contract, section 7 (``limits``).
+Source: HTTP contract, section 7 (``limits``) and section 9 (``MAX_CONCURRENT_INVOCATIONS``).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import threading
 from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, Final
 
 from invoke_core.errors import BusyError
@@ -23,6 +24,24 @@ _WINDOW_S: Final = 60.0
 
 _RETRY_AFTER_S: Final = 2
 """After how long a place may be free again; an exchange takes as long as its target likes."""
+
+
+class Places:
+    """The places for calls that run or are held in this process, and for work beside them."""
+
+    def __init__(self, count: int) -> None:
+        """Offer some places."""
+        self._free = BoundedSemaphore(count)
+
+    @contextmanager
+    def one(self) -> Iterator[bool]:
+        """Hold a place, and tell whether there was one."""
+        held = self._free.acquire(blocking=False)
+        try:
+            yield held
+        finally:
+            if held:
+                self._free.release()
 
 
 @dataclass(slots=True, eq=False)

@@ -9,14 +9,14 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from invoke_core.encoding import time_form
-from invoke_core.lifecycle import Ending
-from invoke_core.model import State
+from invoke_core.records import Ending
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
-    from invoke_core.lifecycle import Record
     from invoke_core.model import ResponseView
+    from invoke_core.records import Record
 
 _LINE_ENDS: Final = re.compile("\r\n|[\r\n\u0085\u2028\u2029]")
 # A sequence that never ends takes the rest of its line with it, as a terminal would.
@@ -55,23 +55,21 @@ def without_controls(text: str) -> str:
     return "\n".join(lines)
 
 
-def opening_lines(record: Record, *, body: bytes | None) -> str:
+def opening_lines(record: Record, *, body: bytes | None, condition: Sequence[str] = ()) -> str:
     """Return what the log begins with: the request as it is sent, without its body.
 
     Args:
         record: The new record.
         body: The request's body.
+        condition: How the condition of a task that is skipped was evaluated; masked.
     """
     invocation = record.invocation
     lines = [f"{time_form(invocation.created_at)} Starting: {invocation.display_name}"]
-    if invocation.request is not None:
-        sent_at = time_form(invocation.started_at or invocation.created_at)
-        request = invocation.request
-        media_type = _header(request.headers, "content-type")
-        lines += [
-            f"{sent_at} {request.method} {request.url}",
-            f"Request body: {_size(0 if body is None else len(body), media_type if body else '')}",
-        ]
+    if record.is_final:
+        lines += [*condition, *_end_lines(record)]
+    elif record.report_by is not None:
+        sent_at = invocation.started_at or invocation.created_at
+        lines += _request_lines(record, sent_at, 0 if body is None else len(body))
     return "\n".join(lines)
 
 
@@ -82,26 +80,52 @@ def change_lines(before: Record, after: Record, *, now: datetime, body_bytes: in
         before: The record as it was.
         after: What became of it.
         now: When it is written.
-        body_bytes: Length of the answer's body, where the answer came with this change.
+        body_bytes: Length of the body that goes with a request that begins with this change, or
+            came with the answer that ends it.
     """
     lines: list[str] = []
-    was, now_is = before.invocation, after.invocation
-    if now_is.response is not None and was.response is None:
-        lines += _answer_lines(now_is.response, body_bytes)
-        if now_is.criteria is not None:
-            lines += now_is.criteria.trace
-    elif before.report_by is not None and after.report_by is None and now_is.response is None:
+    response, criteria = after.invocation.response, after.invocation.criteria
+    has_reported = before.report_by is not None and after.report_by is None
+    if has_reported and response is not None:
+        lines += _answer_lines(response, body_bytes)
+        lines += criteria.trace if criteria else ()
+    elif has_reported:
         lines.append("Response Code: none")
+    lines += [
+        issue.message
+        for issue in after.invocation.issues[len(before.invocation.issues) :]
+        if not after.is_final and issue not in before.invocation.issues
+    ]
     if after.is_final and not before.is_final:
         lines += _end_lines(after)
-    elif was.state is not State.COMPLETED and after.report_by is None and before.report_by:
-        lines.append(f"{time_form(now)} Waiting for TaskCompleted until {_deadline(after)}")
+    elif not after.is_final and after.invocation.attempts > before.invocation.attempts:
+        lines += _request_lines(after, now, body_bytes)
+    elif not after.is_final and has_reported:
+        lines.append(_waiting_line(after, now))
     return "\n".join(lines)
 
 
 def event_line(name: str, *, now: datetime) -> str:
     """Return the line that tells of an event that changes nothing."""
     return f"{time_form(now)} {name}"
+
+
+def _request_lines(record: Record, sent_at: datetime, body_bytes: int) -> list[str]:
+    request, attempt = record.invocation.request, record.invocation.attempts
+    if request is None:
+        return []
+    media_type = _header(request.headers, "content-type") if body_bytes else ""
+    again = f" (request {attempt})" if attempt > 1 else ""
+    return [
+        f"{time_form(sent_at)} {request.method} {request.url}{again}",
+        f"Request body: {_size(body_bytes, media_type)}",
+    ]
+
+
+def _waiting_line(record: Record, now: datetime) -> str:
+    if record.work is not None and record.work.due_at is not None:
+        return f"{time_form(now)} Trying again at {time_form(record.work.due_at)}"
+    return f"{time_form(now)} Waiting for TaskCompleted until {_deadline(record)}"
 
 
 def _answer_lines(response: ResponseView, body_bytes: int) -> list[str]:

@@ -25,16 +25,10 @@ from invoke_core.errors import (
 )
 from invoke_core.headers import credential_texts, proxy_texts
 from invoke_core.journal import LOG_ROWS, RECORD_ROWS, LogEntry
-from invoke_core.lifecycle import (
-    Ending,
-    Seen,
-    TaskCompleted,
-    advance,
-    end_of,
-    takes_callbacks,
-)
+from invoke_core.lifecycle import Seen, TaskCompleted, advance
 from invoke_core.log import event_line
 from invoke_core.patches import read_patches
+from invoke_core.records import end_of, takes_callbacks
 from invoke_core.sending import credential_masker
 from invoke_core.steps import pointer
 from invoke_core.task_events import read_event
@@ -154,7 +148,7 @@ class PlanService:
         completed = TaskCompleted(event.result)
         loaded = self.transitions.apply(plan.loaded.plan_id, completed, loaded=plan.loaded)
         record = loaded.record
-        if record.ended_by is not Ending.EVENT or record.invocation.result is not event.result:
+        if record.reported is not event.result:
             raise InvocationEndedError(end_of(record))
 
     def records(self, plan: OpenPlan) -> list[Form]:

@@ -193,6 +193,30 @@ LONGEST_WRITE_BYTES: Final = 2 * 1024 * 1024
 """All values of one write together; half of what Azure Tables takes, likewise."""
 
 
+class Alarms(Protocol):
+    """Sees that invocations are looked after when something is due, whichever process is left."""
+
+    def set(self, plan_id: str, at: datetime, *, set_at: datetime | None = None) -> None:
+        """Have an invocation looked after at an instant, or soon after.
+
+        It is set before the record that needs it is written. So whoever is called may find the
+        record not there yet, or as it was, or not in need any more.
+
+        Args:
+            plan_id: The invocation.
+            at: When.
+            set_at: When that was first said; None for now.
+
+        Raises:
+            StoreUnavailableError: It may or may not be set.
+        """
+        ...
+
+    def clear(self, plan_id: str, at: datetime) -> None:
+        """Forget what was set, as far as that is cheap; a needless alarm does no harm."""
+        ...
+
+
 class Seal(Protocol):
     """Keeps texts at rest so that only who shows an AuthToken can have them read."""
 

@@ -70,6 +70,9 @@ PROBLEM_TYPES: Final[dict[type[errors.InvokeError], ProblemType]] = {
         503, "misconfigured", "The service is not set up correctly"
     ),
     errors.StoreUnavailableError: ProblemType(503, "storeUnavailable", "The store cannot be used"),
+    errors.OutcomeUnknownError: ProblemType(
+        504, "outcomeUnknown", "The store did not answer, and the task may run"
+    ),
     errors.EntityConflictError: ProblemType(
         503, "contended", "The state was changed by others again and again"
     ),

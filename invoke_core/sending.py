@@ -154,21 +154,29 @@ class Sending:
             warnings=tuple(masker.show(text) for text in warnings),
         )
 
-    def timeout_s(self, task: Task) -> float:
-        """Return the seconds the exchange of a task may take."""
-        return min(self._exchange_timeout_s, task.timeout_s)
+    def timeout_s(self, left_s: float) -> float:
+        """Return the seconds an exchange may take.
+
+        Args:
+            left_s: Seconds left of the task's own time.
+        """
+        return min(self._exchange_timeout_s, left_s)
 
     def is_spent(self) -> bool:
         """Tell whether the process holds as many bytes of answers as it may."""
         return self._sender.spent()
 
-    def send(self, prepared: Prepared) -> Sent:
+    def send(self, prepared: Prepared, *, left_s: float) -> Sent:
         """Send a request and judge what comes back; a failure is an outcome too.
+
+        Args:
+            prepared: The request.
+            left_s: Seconds left of the task's own time.
 
         Where the credential is a token that has to be fetched, that takes of the same time, and a
         target that answers 401 is asked once more, with a new token (contract, section 7).
         """
-        timeout_s = self.timeout_s(prepared.task)
+        timeout_s = self.timeout_s(left_s)
         if not isinstance(prepared.connection.auth, FetchedAuth):
             return self._exchanged(prepared, timeout_s)
         ends_at = self._monotonic_s() + timeout_s

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, Final
 
 from invoke_core.errors import (
@@ -14,26 +13,32 @@ from invoke_core.errors import (
     EntityConflictError,
     InvocationEndedError,
     InvocationNotFoundError,
+    OutcomeUnknownError,
     StoreUnavailableError,
 )
 from invoke_core.journal import LogEntry
-from invoke_core.lifecycle import Canceled, Seen, advance, end_of, over_at, shown
+from invoke_core.lifecycle import Canceled, Seen, advance
+from invoke_core.limits import Use
 from invoke_core.log import change_lines, opening_lines
 from invoke_core.model import Issue, IssueType, Result, State
+from invoke_core.records import alarm_at, end_of, over_at, shown
 from invoke_core.transitions import log_end
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from contextlib import AbstractContextManager
     from datetime import datetime
 
     from invoke_core.claims import Claims
     from invoke_core.drafts import Call, Draft, Drafts
     from invoke_core.errors import DependencyError, InvocationStateError
     from invoke_core.journal import Journal, Loaded
-    from invoke_core.limits import ConnectionLimits
+    from invoke_core.limits import ConnectionLimits, Places
     from invoke_core.listing import Listing, Page
     from invoke_core.model import Invocation
-    from invoke_core.ports import Clock
+    from invoke_core.ports import Alarms, Clock
+    from invoke_core.records import Record
+    from invoke_core.runs import Runs
     from invoke_core.sending import Sending
     from invoke_core.transitions import Transitions
     from invoke_core.wakeups import Wakeups
@@ -42,10 +47,16 @@ if TYPE_CHECKING:
 LONGEST_WAIT_S: Final = 100
 """A reply is held no longer, whatever ``Prefer: wait`` asks for."""
 
+LONGEST_REPLY_S: Final = 200
+"""No reply comes later than so long after its call (contract, section 2, "Time limits")."""
+
 POLL_S: Final = 2.0
 """How often a held reply looks at the store for what other processes did."""
 
 _RETRY_AFTER_S: Final = 2
+
+_REPLY_MARGIN_S: Final = 5.0
+"""What a reply takes beside the exchange: the store, before and after."""
 
 _log = logging.getLogger(__name__)
 
@@ -65,24 +76,6 @@ class View:
     is_replay: bool = False
 
 
-class Places:
-    """The places for calls that run or are held in this process."""
-
-    def __init__(self, count: int) -> None:
-        """Offer some places."""
-        self._free = BoundedSemaphore(count)
-
-    @contextmanager
-    def one(self) -> Iterator[bool]:
-        """Hold a place, and tell whether there was one."""
-        held = self._free.acquire(blocking=False)
-        try:
-            yield held
-        finally:
-            if held:
-                self._free.release()
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvokeService:
     """Runs tasks, and tells what became of them."""
@@ -90,8 +83,10 @@ class InvokeService:
     sending: Sending
     drafts: Drafts
     claims: Claims
+    runs: Runs
     journal: Journal
     transitions: Transitions
+    alarms: Alarms
     listing: Listing
     wakeups: Wakeups
     withdrawals: Withdrawals
@@ -116,6 +111,7 @@ class InvokeService:
             BusyError: This process runs as much as it may, or the connection is used as much as
                 its limits allow; nothing was stored or sent.
             StoreUnavailableError: What has to be stored first could not be; nothing was sent.
+            OutcomeUnknownError: The same of a task that others send where this process cannot.
         """
         arrived_at = self.now()
         draft = self.drafts.draft(call, arrived_at)
@@ -125,20 +121,12 @@ class InvokeService:
                     "As many invocations run here as may; try again shortly.",
                     retry_after_s=_RETRY_AFTER_S,
                 )
+            last_start = self._last_start(call, draft, arrived_at)
             # A reply that is held uses a place of this process, and nothing of the connection.
-            with self.limits.one(draft.prepared.connection) as use:
-                view = self._run(call, draft)
-                use.counts = not view.is_replay
-            if call.wait_s is None or view.invocation.state is State.COMPLETED:
-                return view
-            until = arrived_at + timedelta(seconds=min(call.wait_s, LONGEST_WAIT_S))
-            try:
-                held = self._held(view.invocation.id, until)
-            except (StoreUnavailableError, EntityConflictError, InvocationNotFoundError) as error:
-                # The request was sent: whoever is told of a failure now would send it again.
-                _log.warning("invocation %s cannot be held: %s", view.invocation.id, error.message)
-                return view
-            return replace(held, is_replay=view.is_replay)
+            with self._use(draft) as use:
+                begun = self._run(call, draft, last_start)
+                use.counts = not begun.view.is_replay
+            return self._carried_on(call, begun, arrived_at, last_start)
 
     def read(self, invocation_id: str, *, wait_s: float | None = None) -> tuple[View, bool]:
         """Return an invocation, true as of now.
@@ -196,53 +184,109 @@ class InvokeService:
         """Return invocations, newest first; see ``Listing.page``."""
         return self.listing.page(state=state, after=after, most=most)
 
-    def _run(self, call: Call, draft: Draft) -> View:
-        """Run a draft, stored before where somebody may ask for it."""
+    def _last_start(self, call: Call, draft: Draft, arrived_at: datetime) -> datetime:
+        """Return until when a further request may begin within the call."""
+        exchange_s = self.sending.timeout_s(draft.prepared.task.timeout_s)
+        most_s = max(0.0, LONGEST_REPLY_S - _REPLY_MARGIN_S - exchange_s)
+        if call.wait_s is not None:
+            most_s = min(most_s, call.wait_s, LONGEST_WAIT_S)
+        return arrived_at + timedelta(seconds=most_s)
+
+    def _use(self, draft: Draft) -> AbstractContextManager[Use]:
+        """Use the connection, where the call itself sends the request."""
+        if draft.is_sent_now:
+            return self.limits.one(draft.prepared.connection)
+        return nullcontext(Use(0.0))
+
+    def _run(self, call: Call, draft: Draft, last_start: datetime) -> _Begun:
+        """Run a draft as far as its first request goes, stored first where somebody may ask."""
         if call.idempotency_key:
-            begun = self.claims.begin(call, draft, self._store)
-            if begun.draft is None:
-                return replace(self._view(begun.loaded), is_replay=True)
-            return self._run_stored(begun.draft, begun.loaded)
-        if draft.waits or call.wait_s is not None:
-            return self._run_stored(draft, self._store(draft))
-        return self._run_unstored(draft)
+            claimed = self.claims.begin(call, draft, self._store)
+            if claimed.draft is None:
+                return _Begun(replace(self._view(claimed.loaded), is_replay=True))
+            return self._run_stored(claimed.draft, claimed.loaded, last_start)
+        if draft.is_told_early or call.wait_s is not None:
+            return self._run_stored(draft, self._store(draft), last_start)
+        return _Begun(self._run_unstored(draft))
 
     def _store(self, draft: Draft) -> Loaded:
-        opening = opening_lines(draft.record, body=draft.prepared.request.body)
+        opening = opening_lines(
+            draft.record, body=draft.prepared.request.body, condition=draft.condition
+        )
+        due = alarm_at(draft.record)
         try:
-            return self.journal.add(draft.record, [LogEntry(text=opening)])
-        except StoreUnavailableError:
+            if due is not None:
+                self.alarms.set(draft.record.invocation.id, due)
+            loaded = self.journal.add(draft.record, [LogEntry(text=opening)], step=draft.step)
+        except StoreUnavailableError as error:
+            if due is not None:
+                # Whoever is called by the alarm sends it, whatever this process does.
+                raise OutcomeUnknownError(error) from error
             self.withdrawals.later(draft.record)
             raise
+        if draft.record.is_final:
+            log_end(draft.record.invocation)
+        return loaded
 
-    def _run_stored(self, draft: Draft, loaded: Loaded) -> View:
-        sent = self.sending.send(draft.prepared)
+    def _run_stored(self, draft: Draft, loaded: Loaded, last_start: datetime) -> _Begun:
+        if not draft.is_sent_now:
+            return _Begun(self._view(loaded))
+        sent = self.sending.send(draft.prepared, left_s=draft.prepared.task.timeout_s)
+        outcome = self.runs.outcome(draft.record, sent, held_until=last_start)
         try:
             loaded = self.transitions.apply(
-                loaded.plan_id, sent.outcome, loaded=loaded, body_bytes=sent.body_bytes
+                loaded.plan_id, outcome, loaded=loaded, body_bytes=sent.body_bytes
             )
         except (StoreUnavailableError, EntityConflictError, InvocationNotFoundError) as error:
-            record = advance(draft.record, sent.outcome, self.now())
-            return View(invocation=_not_stored(record.invocation, error))
+            # No further try can be promised where it cannot be written down.
+            record = advance(replace(draft.record, work=None), sent.outcome, self.now())
+            return _Begun(View(invocation=_not_stored(record.invocation, error)), is_known=False)
         try:
-            return self._view(loaded)
+            view = self._view(loaded)
         except (StoreUnavailableError, EntityConflictError):
             # What is stored is told all the same, only without the variables.
-            return View(invocation=shown(loaded.record, self.now()))
+            view = View(invocation=shown(loaded.record, self.now()))
+        return _Begun(view, sends_on=loaded.record.work is not None)
 
     def _run_unstored(self, draft: Draft) -> View:
         """Run a task nobody can ask for before its end, and store it once."""
-        sent = self.sending.send(draft.prepared)
-        now = self.now()
-        record = advance(draft.record, sent.outcome, now)
-        lines = change_lines(draft.record, record, now=now, body_bytes=sent.body_bytes)
-        opening = opening_lines(draft.record, body=draft.prepared.request.body)
+        opening = opening_lines(
+            draft.record, body=draft.prepared.request.body, condition=draft.condition
+        )
+        record, now, body_bytes = draft.record, self.now(), 0
+        if draft.is_sent_now:
+            sent = self.sending.send(draft.prepared, left_s=draft.prepared.task.timeout_s)
+            now, body_bytes = self.now(), sent.body_bytes
+            record = advance(draft.record, sent.outcome, now)
+        lines = change_lines(draft.record, record, now=now, body_bytes=body_bytes)
         log_end(record.invocation)
         try:
-            self.journal.add(record, [LogEntry(text=f"{opening}\n{lines}")])
+            self.journal.add(record, [LogEntry(text="\n".join(filter(None, [opening, lines])))])
         except (StoreUnavailableError, EntityConflictError) as error:
             return View(invocation=_not_stored(record.invocation, error))
         return View(invocation=record.invocation)
+
+    def _carried_on(
+        self, call: Call, begun: _Begun, arrived_at: datetime, last_start: datetime
+    ) -> View:
+        """Hold the reply as long as is asked for, or as its further requests fit the call."""
+        view = begun.view
+        if not begun.is_known or view.invocation.state is State.COMPLETED:
+            return view
+        until = None if call.wait_s is None else min(call.wait_s, LONGEST_WAIT_S)
+        if until is None and not begun.sends_on:
+            return view
+        try:
+            held = self._held(
+                view.invocation.id,
+                None if until is None else arrived_at + timedelta(seconds=until),
+                last_start=last_start if begun.sends_on else None,
+            )
+        except (StoreUnavailableError, EntityConflictError, InvocationNotFoundError) as error:
+            # The request was sent: whoever is told of a failure now would send it again.
+            _log.warning("invocation %s cannot be held: %s", view.invocation.id, error.message)
+            return view
+        return replace(held, is_replay=view.is_replay)
 
     def _seen(self, invocation_id: str) -> Loaded:
         return self.transitions.apply(invocation_id, Seen())
@@ -251,17 +295,65 @@ class InvokeService:
         variables = self.journal.variables(loaded.plan_id) if loaded.head.variables else {}
         return View(invocation=shown(loaded.record, self.now()), variables=variables)
 
-    def _held(self, invocation_id: str, until: datetime) -> View:
-        """Return an invocation at its end, or at a time, whichever is first."""
+    def _held(
+        self, invocation_id: str, until: datetime | None, *, last_start: datetime | None = None
+    ) -> View:
+        """Return an invocation at its end, or at a time, whichever is first.
+
+        Args:
+            invocation_id: Its id.
+            until: The time; None for as long as this call has requests to send.
+            last_start: Until when the call itself sends the requests that are due; None where it
+                sends none.
+        """
         with self.wakeups.waiting(invocation_id) as waiting:
             while True:
                 loaded = self._seen(invocation_id)
                 now = self.now()
-                if loaded.record.is_final or now >= until:
+                record = loaded.record
+                if record.is_final or (until is not None and now >= until):
                     return self._view(loaded)
-                next_look = min(until, over_at(loaded.record), now + timedelta(seconds=POLL_S))
+                due_at = _own_due_at(record, last_start)
+                if due_at is not None and due_at <= now:
+                    if self._is_sent_on(loaded, last_start):
+                        continue
+                elif until is None and due_at is None:
+                    return self._view(loaded)
+                looks = [over_at(record), now + timedelta(seconds=POLL_S)]
+                looks += [at for at in (until, due_at) if at is not None and at > now]
                 # Instants are whole milliseconds; one more, and this one has certainly passed.
-                waiting.wait(max(0.0, (next_look - now).total_seconds()) + 0.001)
+                waiting.wait(max(0.0, (min(looks) - now).total_seconds()) + 0.001)
+
+    def _is_sent_on(self, loaded: Loaded, last_start: datetime | None) -> bool:
+        """Send the request that is due, and tell whether it could be."""
+        try:
+            self.runs.go_on(loaded, held_until=last_start)
+        except BusyError:
+            return False
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """What a call has come to with its first request.
+
+    Attributes:
+        view: The invocation.
+        sends_on: Whether it is the call's to send further requests.
+        is_known: Whether the store knows the invocation as it is.
+    """
+
+    view: View
+    sends_on: bool = False
+    is_known: bool = True
+
+
+def _own_due_at(record: Record, last_start: datetime | None) -> datetime | None:
+    """Return when a request is due that the call itself sends; None where it sends none."""
+    if last_start is None or record.work is None or not record.work.is_held:
+        return None
+    due_at = record.work.due_at
+    return due_at if due_at is not None and due_at <= last_start else None
 
 
 def _not_stored(

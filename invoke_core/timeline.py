@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from invoke_core.documents import JsonValue
-    from invoke_core.lifecycle import Record
     from invoke_core.patches import RecordPatch
+    from invoke_core.records import Record
 
     Form = dict[str, JsonValue]
 

@@ -9,12 +9,13 @@ from invoke_core.errors import EntityConflictError, InvocationNotFoundError
 from invoke_core.journal import LogEntry
 from invoke_core.lifecycle import advance
 from invoke_core.log import change_lines
+from invoke_core.records import alarm_at
 
 if TYPE_CHECKING:
     from invoke_core.journal import Journal, Loaded
     from invoke_core.lifecycle import Event
     from invoke_core.model import Invocation
-    from invoke_core.ports import Clock, Pause
+    from invoke_core.ports import Alarms, Clock, Pause
     from invoke_core.wakeups import Wakeups
 
 MOST_TRIES: Final = 60
@@ -26,9 +27,12 @@ _log = logging.getLogger(__name__)
 class Transitions:
     """The way from an event to a stored record."""
 
-    def __init__(self, *, journal: Journal, wakeups: Wakeups, now: Clock, pause: Pause) -> None:
+    def __init__(
+        self, *, journal: Journal, alarms: Alarms, wakeups: Wakeups, now: Clock, pause: Pause
+    ) -> None:
         """Keep the parts."""
         self._journal = journal
+        self._alarms = alarms
         self._wakeups = wakeups
         self._now = now
         self._pause = pause
@@ -48,7 +52,7 @@ class Transitions:
             event: What happened; what the state machine makes of it is stored before this returns.
             loaded: As it was last read, where it was. An event that changes nothing there,
                 though it has not ended, is judged once more by a new reading.
-            body_bytes: Length of the answer's body, where the event is an answer.
+            body_bytes: Length of the body that goes or comes with the event.
 
         Returns:
             The record as it stands.
@@ -84,7 +88,13 @@ class Transitions:
                 return loaded
             return self._tried(invocation_id, event, None, body_bytes)
         lines = change_lines(before, after, now=now, body_bytes=body_bytes)
+        was_due, is_due = alarm_at(before), alarm_at(after)
+        if is_due is not None and is_due != was_due:
+            # First: a needless alarm is harmless, a missing one would lose the task.
+            self._alarms.set(invocation_id, is_due)
         saved = self._journal.save(loaded, after, [LogEntry(text=lines)] if lines else [])
+        if was_due is not None and is_due != was_due:
+            self._alarms.clear(invocation_id, was_due)
         if after.is_final and not before.is_final:
             log_end(after.invocation)
             self._wakeups.wake(invocation_id)

@@ -12,21 +12,25 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
-from random import uniform
+from random import random, uniform
 from secrets import token_urlsafe  # noqa: TID251  # the tokens of the process
 from threading import Lock, Thread
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4  # noqa: TID251  # the ids of the process
 
-from invoke_core.errors import SettingsError
-from invoke_core.settings import EmbeddedStore, read_settings
+from invoke_core.errors import ConfigurationError, SettingsError
+from invoke_core.settings import EmbeddedStore, account_setting, read_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
+    from invoke_core.alarm_clock import AlarmClock
+    from invoke_core.alarms import Alarm, QueueAlarms
     from invoke_core.listing import Listing
+    from invoke_core.model import Secret
     from invoke_core.ports import EntityStore
+    from invoke_core.runs import Runs
     from invoke_core.settings import Settings
     from invoke_core.web.api import Handlers
     from invoke_core.web.pipelines import PipelineHandlers
@@ -34,8 +38,8 @@ if TYPE_CHECKING:
 APP_ROOT: Final = Path(__file__).resolve().parent.parent
 """The folder of ``host.json``."""
 
-_FORGETTING: Final = timedelta(minutes=4)
-"""How long one step of forgetting may take; the host stops a function after five minutes."""
+_STEP: Final = timedelta(minutes=4)
+"""How long one step of a timer may take; the host stops a function after five minutes."""
 
 _log = logging.getLogger(__name__)
 
@@ -49,12 +53,27 @@ class App:
     Attributes:
         handlers: Answers our own routes.
         pipelines: Answers the Azure-Pipelines-compatible half.
-        listing: Forgets old invocations; None where settings are faulty.
+        background: What is done beside calls; None where settings are faulty.
     """
 
     handlers: Handlers
     pipelines: PipelineHandlers
-    listing: Listing | None
+    background: Background | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Background:
+    """What is done beside calls.
+
+    Attributes:
+        listing: Forgets old invocations.
+        runs: Does what is due.
+        alarms: Call for it.
+    """
+
+    listing: Listing
+    runs: Runs
+    alarms: AlarmClock | QueueAlarms
 
 
 def handlers() -> Handlers:
@@ -69,11 +88,90 @@ def pipeline_handlers() -> PipelineHandlers:
 
 def forget_old() -> None:
     """Remove invocations that ended longer ago than they are kept; a daily, bounded step."""
-    app = _app()
-    if app.listing is not None:
-        until = _now() + _FORGETTING
-        forgotten = app.listing.forget(until=until)
+    background = _app().background
+    if background is not None:
+        forgotten = background.listing.forget(until=_now() + _STEP)
         _log.info("forgot %d invocations", forgotten)
+
+
+def alarm_connection() -> str | None:
+    """Return the connection of the queue's trigger, or None where alarms need no queue.
+
+    The host asks while it indexes the app, before settings are checked.
+    """
+    return account_setting(os.environ)  # noqa: TID251  # at the process's edge
+
+
+def watch_alarms() -> None:
+    """See that what is due within the next minute is done in time; once a minute.
+
+    With the embedded store, that is a thread of this process, which goes on by itself.
+    """
+    from invoke_core.alarm_clock import AlarmClock  # noqa: PLC0415
+
+    background = _app().background
+    if background is None:
+        return
+    if isinstance(background.alarms, AlarmClock):
+        background.alarms.start(background.runs)
+    else:
+        background.alarms.send_due(until=_now() + _STEP)
+
+
+def stop_alarms(*, timeout_s: float) -> int:
+    """Begin nothing more beside calls, and let what runs finish.
+
+    Args:
+        timeout_s: Seconds it gets.
+
+    Returns:
+        How many were still at it, and are taken over by another process.
+    """
+    from invoke_core.alarm_clock import AlarmClock  # noqa: PLC0415
+
+    background = _app().background
+    if background is None or not isinstance(background.alarms, AlarmClock):
+        return 0
+    return background.alarms.stop(timeout_s=timeout_s)
+
+
+def ring_alarm(text: str) -> None:
+    """Do what the message of an alarm says is due; raises where that failed.
+
+    Args:
+        text: The message; one that is no alarm is passed over.
+    """
+    alarm, background = _read_alarm(text), _working_background()
+    if alarm is not None:
+        background.runs.ring(alarm)
+
+
+def give_up_alarm(text: str) -> None:
+    """Learn that an alarm failed as often as it may.
+
+    Args:
+        text: The message; one that is no alarm is passed over.
+    """
+    alarm, background = _read_alarm(text), _working_background()
+    if alarm is not None:
+        background.runs.give_up(alarm)
+
+
+def _read_alarm(text: str) -> Alarm | None:
+    from invoke_core.alarms import Alarm  # noqa: PLC0415
+
+    alarm = Alarm.read(text)
+    if alarm is None:
+        _log.error("a message in the queue of alarms is no alarm, and was dropped")
+    return alarm
+
+
+def _working_background() -> Background:
+    """Return what is done beside calls; the message stays where it cannot be."""
+    background = _app().background
+    if background is None:
+        raise ConfigurationError("The settings are faulty; health names which.")
+    return background
 
 
 def _app() -> App:
@@ -116,7 +214,7 @@ def build_app(environ: Mapping[str, str], *, root: Path) -> App:
                 error, base_url="", platform_auth=platform_auth, now=_now, new_id=_new_id
             ),
             pipelines=PipelineHandlers(error, base_url="", new_id=_new_id),
-            listing=None,
+            background=None,
         )
     for fault in settings.connection_faults:
         _log.error("%s: %s", fault.pointer, fault.detail)
@@ -129,16 +227,17 @@ def _working_app(settings: Settings, *, platform_auth: bool) -> App:
     from invoke_core.adapters.budget import ByteBudget  # noqa: PLC0415
     from invoke_core.adapters.credentials import TokenCredentials  # noqa: PLC0415
     from invoke_core.adapters.http import HttpSender  # noqa: PLC0415
-    from invoke_core.adapters.sealing import TokenSeal  # noqa: PLC0415
+    from invoke_core.adapters.sealing import LateSeal, StateSeal, TokenSeal  # noqa: PLC0415
     from invoke_core.claims import Claims  # noqa: PLC0415
     from invoke_core.drafts import Drafts  # noqa: PLC0415
     from invoke_core.health import StoreHealth  # noqa: PLC0415
     from invoke_core.journal import Journal  # noqa: PLC0415
-    from invoke_core.limits import ConnectionLimits  # noqa: PLC0415
+    from invoke_core.limits import ConnectionLimits, Places  # noqa: PLC0415
     from invoke_core.listing import Listing  # noqa: PLC0415
     from invoke_core.plans import PlanService  # noqa: PLC0415
+    from invoke_core.runs import Runs  # noqa: PLC0415
     from invoke_core.sending import Sending  # noqa: PLC0415
-    from invoke_core.service import InvokeService, Places  # noqa: PLC0415
+    from invoke_core.service import InvokeService  # noqa: PLC0415
     from invoke_core.transitions import Transitions  # noqa: PLC0415
     from invoke_core.wakeups import Wakeups  # noqa: PLC0415
     from invoke_core.web.api import Handlers  # noqa: PLC0415
@@ -148,7 +247,10 @@ def _working_app(settings: Settings, *, platform_auth: bool) -> App:
     store = open_store(settings)
     journal = Journal(store, new_id=_new_id)
     wakeups = Wakeups()
-    transitions = Transitions(journal=journal, wakeups=wakeups, now=_now, pause=_pause)
+    alarms = make_alarms(settings, store)
+    transitions = Transitions(
+        journal=journal, alarms=alarms, wakeups=wakeups, now=_now, pause=_pause
+    )
     sender = HttpSender(budget=ByteBudget(settings.max_buffered_bytes))
     credentials = TokenCredentials(sender=sender)
     sending = Sending(
@@ -164,24 +266,42 @@ def _working_app(settings: Settings, *, platform_auth: bool) -> App:
         sending=sending,
         connections=settings.connections,
         seal=seal,
+        state_seal=LateSeal(lambda: StateSeal(state_keys(settings))),
         new_id=_new_id,
         new_token=_new_token,
         public_base_url=settings.public_base_url,
     )
     listing = Listing(journal=journal, transitions=transitions, keep=settings.retention, now=_now)
+    places = Places(settings.max_concurrent)
+    limits = ConnectionLimits(monotonic)
+    runs = Runs(
+        sending=sending,
+        drafts=drafts,
+        connections=settings.connections,
+        journal=journal,
+        transitions=transitions,
+        alarms=alarms,
+        places=places,
+        limits=limits,
+        new_id=_new_id,
+        jitter=random,
+        now=_now,
+    )
     service = InvokeService(
         sending=sending,
         drafts=drafts,
         claims=Claims(
             journal=journal, transitions=transitions, drafts=drafts, now=_now, pause=_pause
         ),
+        runs=runs,
         journal=journal,
         transitions=transitions,
+        alarms=alarms,
         listing=listing,
         wakeups=wakeups,
         withdrawals=Withdrawals(journal, sleep, _run_later),
-        places=Places(settings.max_concurrent),
-        limits=ConnectionLimits(monotonic),
+        places=places,
+        limits=limits,
         now=_now,
     )
     plans = PlanService(
@@ -203,7 +323,7 @@ def _working_app(settings: Settings, *, platform_auth: bool) -> App:
             new_id=_new_id,
         ),
         pipelines=PipelineHandlers(plans, base_url=settings.public_base_url, new_id=_new_id),
-        listing=listing,
+        background=Background(listing=listing, runs=runs, alarms=alarms),
     )
 
 
@@ -216,6 +336,40 @@ def open_store(settings: Settings) -> EntityStore:
     from invoke_core.adapters.tables import TablesStore  # noqa: PLC0415
 
     return TablesStore(settings.store, threads=settings.threads, new_id=_new_id)
+
+
+def make_alarms(settings: Settings, store: EntityStore) -> AlarmClock | QueueAlarms:
+    """Make the alarms that go with a store.
+
+    Args:
+        settings: They name the store.
+        store: Where alarms are kept.
+    """
+    from invoke_core.alarms import DueIndex, QueueAlarms  # noqa: PLC0415
+
+    index = DueIndex(store)
+    if isinstance(settings.store, EmbeddedStore):
+        from invoke_core.alarm_clock import AlarmClock  # noqa: PLC0415
+
+        return AlarmClock(index, _now)
+    from invoke_core.adapters.queues import AlarmQueue  # noqa: PLC0415
+
+    return QueueAlarms(index, AlarmQueue(settings.store, threads=settings.threads), _now)
+
+
+def state_keys(settings: Settings) -> Sequence[Secret]:
+    """Return the keys of steps at rest; none where there is no setting for them.
+
+    The embedded store has one beside it, made here when it is first needed.
+
+    Raises:
+        SettingsError: The file with that key cannot be used.
+    """
+    if settings.state_keys or not isinstance(settings.store, EmbeddedStore):
+        return settings.state_keys
+    from invoke_core.adapters.key_file import kept_key  # noqa: PLC0415
+
+    return [kept_key(settings.store.key_path)]
 
 
 def _now() -> datetime:

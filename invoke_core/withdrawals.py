@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from invoke_core.journal import Journal
-    from invoke_core.lifecycle import Record
+    from invoke_core.records import Record
 
 DELAYS_S: Final = (1, 4, 10, 20, 40, 80)
 """When it is tried, each time so long after the time before."""

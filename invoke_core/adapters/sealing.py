@@ -12,13 +12,14 @@ import hmac
 import json
 import os
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from invoke_core.errors import SealError
 from invoke_core.state_keys import state_key_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from invoke_core.model import Secret
 
@@ -95,6 +96,27 @@ class StateSeal:
             return _decrypted(form["text"], key, bound_to=_bound_to(plan_id))
         except (InvalidTag, ValueError):
             raise SealError("what is stored of it was changed, or is of another plan") from None
+
+
+class LateSeal:
+    """A seal of steps at rest that is made when it is first needed, with its keys."""
+
+    def __init__(self, make: Callable[[], StateSeal]) -> None:
+        """Keep how it is made."""
+        self._make = cache(make)
+
+    @property
+    def available(self) -> bool:
+        """Whether there is a key; see the port."""
+        return self._make().available
+
+    def seal(self, plain: bytes, *, plan_id: str) -> str:
+        """Return the bytes sealed; see the port."""
+        return self._make().seal(plain, plan_id=plan_id)
+
+    def unseal(self, sealed: str, *, plan_id: str) -> bytes:
+        """Return the bytes; see the port."""
+        return self._make().unseal(sealed, plan_id=plan_id)
 
 
 def _encrypted(plain: bytes, key: bytes, *, bound_to: bytes) -> str:

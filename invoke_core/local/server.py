@@ -20,9 +20,9 @@ from invoke_core.local.connection import Connection
 from invoke_core.local.errors import LocalServerError
 from invoke_core.local.host import FunctionHost, read_route_prefix
 from invoke_core.local.indexing import HTTP, TIMER, index
-from invoke_core.local.threads import Threads
 from invoke_core.local.timers import Timer, Timers
 from invoke_core.settings.application import DEFAULT_THREADS
+from invoke_core.threads import Threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,7 +90,7 @@ class LocalServer:
         self._functions = functions
         self._drop_chunked = drop_chunked
         self._idle_s = idle_s
-        self._threads = Threads(threads)
+        self._threads = Threads(threads, name="request")
         self._timers = Timers(timers)
         self._stopping = threading.Event()
         self._returned: deque[Connection] = deque()

@@ -116,8 +116,6 @@ class Handlers:
         document = read_document(req.headers, req.get_body())
         faults: list[Fault] = []
         preferences = preferences_of(req.headers)
-        if preferences.is_async:
-            faults.append(Fault("", "The preference 'respond-async' is not built yet."))
         strict = is_strict(req.params, faults)
         key = idempotency_key_of(req.headers, faults)
         if strict and "idempotency-key" not in req.headers:
@@ -140,9 +138,11 @@ class Handlers:
                 },
                 idempotency_key=key,
                 wait_s=preferences.wait_s,
+                is_async=preferences.is_async,
             )
         )
-        headers = {} if preferences.wait_s is None else {"Preference-Applied": preferences.applied}
+        applied = preferences.applied
+        headers = {"Preference-Applied": applied} if applied else {}
         return self._shown(view, strict=strict, headers=headers)
 
     def _get(self, req: func.HttpRequest) -> func.HttpResponse:
@@ -154,7 +154,7 @@ class Handlers:
             raise InvalidInputError(faults)
         preferences = preferences_of(req.headers)
         view, granted = service.read(invocation_id, wait_s=preferences.wait_s)
-        headers = {"Preference-Applied": preferences.applied} if granted else {}
+        headers = {"Preference-Applied": preferences.applied_to_reading} if granted else {}
         return self._shown(view, strict=strict, headers=headers)
 
     def _list(self, req: func.HttpRequest) -> func.HttpResponse:

@@ -43,8 +43,13 @@ class Preferences:
 
     @property
     def applied(self) -> str:
-        """The value of ``Preference-Applied`` where the wait was granted."""
-        return f"wait={self.wait_s}"
+        """The value of ``Preference-Applied`` for a call that runs a task; empty for none."""
+        return ", ".join(filter(None, ["respond-async" * self.is_async, self.applied_to_reading]))
+
+    @property
+    def applied_to_reading(self) -> str:
+        """The value of ``Preference-Applied`` where only a wait can be granted."""
+        return "" if self.wait_s is None else f"wait={self.wait_s}"
 
 
 def preferences_of(headers: Mapping[str, str]) -> Preferences:

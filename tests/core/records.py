@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from invoke_core.lifecycle import Record
 from invoke_core.model import CompletionEvent, Correlation, Invocation, State
+from invoke_core.records import Record
 
 START = datetime(2026, 11, 24, 12, tzinfo=UTC)
 

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from invoke_core.documents import JsonNumber, dump_json, parse_answer
 from invoke_core.encoding import SCHEMA, decode, decode_record, encode, encode_record, whole_number
-from invoke_core.lifecycle import Ending, Record
 from invoke_core.model import (
     CompletionEvent,
     Correlation,
@@ -29,6 +28,7 @@ from invoke_core.model import (
     Result,
     State,
 )
+from invoke_core.records import Ending, Record
 from tests.state.parts import BAD_STATUS, new_record
 
 if TYPE_CHECKING:

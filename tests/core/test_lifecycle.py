@@ -24,19 +24,7 @@ from hypothesis.stateful import (
 from invoke_core.adapters.sqlite import SqliteStore
 from invoke_core.adapters.tables import TablesStore
 from invoke_core.errors import StoreUnavailableError
-from invoke_core.lifecycle import (
-    CALLBACKS_AFTER_END,
-    Canceled,
-    Ending,
-    Exchanged,
-    Seen,
-    TaskCompleted,
-    advance,
-    end_of,
-    over_at,
-    shown,
-    takes_callbacks,
-)
+from invoke_core.lifecycle import Canceled, Exchanged, Seen, TaskCompleted, advance
 from invoke_core.model import (
     CompletionEvent,
     Effect,
@@ -49,6 +37,7 @@ from invoke_core.model import (
     State,
     StorageAccount,
 )
+from invoke_core.records import CALLBACKS_AFTER_END, Ending, end_of, over_at, shown, takes_callbacks
 from tests.state.parts import (
     BAD_STATUS,
     GRACE_S,
@@ -67,9 +56,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from invoke_core.journal import Loaded
-    from invoke_core.lifecycle import Event, Record
+    from invoke_core.lifecycle import Event
     from invoke_core.model import Invocation
     from invoke_core.ports import EntityStore
+    from invoke_core.records import Record
 
 CALLBACK = new_record(plan_id="plan-1")
 API_RESPONSE = new_record(plan_id="plan-1", mode=CompletionEvent.API_RESPONSE)

@@ -7,15 +7,19 @@ import unicodedata
 from dataclasses import replace
 from datetime import timedelta
 from time import process_time
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from invoke_core.lifecycle import Canceled, Exchanged, Record, Seen, TaskCompleted, advance
+from invoke_core.lifecycle import Canceled, Exchanged, Seen, TaskCompleted, advance
 from invoke_core.log import change_lines, defused, event_line, opening_lines
 from invoke_core.model import CompletionEvent, CriteriaView, RequestView, ResponseView, Result
 from tests.state.parts import BAD_STATUS, NO_ANSWER, START, SUCCEEDED, VALID, new_record
+
+if TYPE_CHECKING:
+    from invoke_core.records import Record
 
 SOON = START + timedelta(seconds=3)
 SECRET_BODY = "the body is nobody's business"

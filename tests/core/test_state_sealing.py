@@ -139,7 +139,7 @@ def test_the_name_of_another_key_at_hand_does_not_open_it() -> None:
         "1.0123456789ABCDEF.AAAA",
         "1.0123456789abcdef.AAAA\n",
         "2.0123456789abcdef.AAAA",
-        TokenSeal().seal(["secret"], token="t" * 43),
+        pytest.param(TokenSeal().seal(["secret"], token="t" * 43), id="a seal with a token"),
     ],
 )
 def test_what_is_no_seal_of_this_form_is_told_apart(sealed: str) -> None:

@@ -4,14 +4,14 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from invoke_core.local.threads import Threads
+from invoke_core.threads import Threads
 
 if TYPE_CHECKING:
     import pytest
 
 
 def test_jobs_run_side_by_side_up_to_the_limit() -> None:
-    threads = Threads(3)
+    threads = Threads(3, name="test")
     running = threading.Semaphore(0)
     release = threading.Event()
 
@@ -29,7 +29,7 @@ def test_jobs_run_side_by_side_up_to_the_limit() -> None:
 
 
 def test_a_thread_that_is_free_is_used_again() -> None:
-    threads = Threads(10)
+    threads = Threads(10, name="test")
     names = []
     done = threading.Semaphore(0)
 
@@ -60,7 +60,7 @@ def test_where_no_further_thread_can_be_had_the_others_do_the_work(
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", start_two)
-    threads = Threads(10)
+    threads = Threads(10, name="test")
     done = threading.Semaphore(0)
 
     def job() -> None:

@@ -19,6 +19,8 @@ from invoke_core.adapters.budget import ByteBudget
 from invoke_core.adapters.credentials import TokenCredentials
 from invoke_core.adapters.http import HttpSender
 from invoke_core.adapters.sealing import TokenSeal
+from invoke_core.alarm_clock import AlarmClock
+from invoke_core.alarms import DueIndex
 from invoke_core.connections import (
     BasicAuth,
     Connection,
@@ -28,9 +30,9 @@ from invoke_core.connections import (
 )
 from invoke_core.drafts import HUB_NAME, PROJECT_ID, hash_token
 from invoke_core.journal import Journal, LogEntry
-from invoke_core.lifecycle import Record
 from invoke_core.model import CompletionEvent, Correlation, Invocation, RequestView, Secret, State
 from invoke_core.plans import PlanService
+from invoke_core.records import Record
 from invoke_core.transitions import Transitions
 from invoke_core.wakeups import Wakeups
 from invoke_core.web.pipelines import PipelineHandlers
@@ -237,7 +239,11 @@ def make_plan(
     counting, clock = CountingStore(store), Clock()
     journal = Journal(counting, new_id=lambda: str(uuid4()))
     transitions = Transitions(
-        journal=journal, wakeups=Wakeups(), now=clock, pause=lambda attempt: sleep(0.002 * attempt)
+        journal=journal,
+        alarms=AlarmClock(DueIndex(counting), clock),
+        wakeups=Wakeups(),
+        now=clock,
+        pause=lambda attempt: sleep(0.002 * attempt),
     )
     connection = Connection(
         name="demo",

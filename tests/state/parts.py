@@ -14,7 +14,9 @@ from uuid import uuid4
 from invoke_core.adapters.budget import ByteBudget
 from invoke_core.adapters.credentials import TokenCredentials
 from invoke_core.adapters.http import HttpSender
-from invoke_core.adapters.sealing import TokenSeal
+from invoke_core.adapters.sealing import StateSeal, TokenSeal
+from invoke_core.alarm_clock import AlarmClock
+from invoke_core.alarms import DueIndex
 from invoke_core.claims import Claims
 from invoke_core.connections import (
     Allow,
@@ -26,8 +28,8 @@ from invoke_core.connections import (
 from invoke_core.drafts import Call, Drafts
 from invoke_core.errors import StoreUnavailableError
 from invoke_core.journal import Journal
-from invoke_core.lifecycle import Exchanged, Record
-from invoke_core.limits import ConnectionLimits
+from invoke_core.lifecycle import Exchanged
+from invoke_core.limits import ConnectionLimits, Places
 from invoke_core.listing import Listing
 from invoke_core.model import (
     CompletionEvent,
@@ -41,8 +43,11 @@ from invoke_core.model import (
     Result,
     State,
 )
+from invoke_core.records import Record
+from invoke_core.runs import Runs
 from invoke_core.sending import Sending
-from invoke_core.service import InvokeService, Places
+from invoke_core.service import InvokeService
+from invoke_core.state_keys import state_key_of
 from invoke_core.transitions import Transitions
 from invoke_core.wakeups import Wakeups
 from invoke_core.withdrawals import Withdrawals
@@ -165,6 +170,11 @@ def new_id() -> str:
     return str(uuid4())
 
 
+def make_alarms(store: EntityStore, now: Callable[[], datetime]) -> AlarmClock:
+    """Return alarms that are kept, and do not ring before they are started."""
+    return AlarmClock(DueIndex(store), now)
+
+
 @dataclass
 class Instance:
     """One process of the service, as far as stored records go."""
@@ -173,6 +183,7 @@ class Instance:
     now: Callable[[], datetime]
     keep: timedelta = timedelta(days=30)
     journal: Journal = field(init=False)
+    alarms: AlarmClock = field(init=False)
     transitions: Transitions = field(init=False)
     listing: Listing = field(init=False)
     wakeups: Wakeups = field(init=False)
@@ -180,8 +191,13 @@ class Instance:
     def __post_init__(self) -> None:
         self.wakeups = Wakeups()
         self.journal = Journal(self.store, new_id=new_id)
+        self.alarms = make_alarms(self.store, self.now)
         self.transitions = Transitions(
-            journal=self.journal, wakeups=self.wakeups, now=self.now, pause=short_pause
+            journal=self.journal,
+            alarms=self.alarms,
+            wakeups=self.wakeups,
+            now=self.now,
+            pause=short_pause,
         )
         self.listing = Listing(
             journal=self.journal, transitions=self.transitions, keep=self.keep, now=self.now
@@ -211,9 +227,24 @@ def make_service(store: EntityStore, *, url: str, now: Callable[[], datetime]) -
         sending=sending,
         connections=connections,
         seal=TokenSeal(),
+        state_seal=StateSeal([state_key_of(bytes(range(32)))]),
         new_id=new_id,
         new_token=lambda: token_urlsafe(32),
         public_base_url="https://invoke.example.com",
+    )
+    places, limits = Places(64), ConnectionLimits(monotonic)
+    runs = Runs(
+        sending=sending,
+        drafts=drafts,
+        connections=connections,
+        journal=instance.journal,
+        transitions=instance.transitions,
+        alarms=instance.alarms,
+        places=places,
+        limits=limits,
+        new_id=new_id,
+        jitter=lambda: 0.0,
+        now=now,
     )
     return InvokeService(
         sending=sending,
@@ -225,15 +256,17 @@ def make_service(store: EntityStore, *, url: str, now: Callable[[], datetime]) -
             now=now,
             pause=short_pause,
         ),
+        runs=runs,
         journal=instance.journal,
         transitions=instance.transitions,
+        alarms=instance.alarms,
         listing=instance.listing,
         wakeups=instance.wakeups,
         withdrawals=Withdrawals(
             instance.journal, sleep=lambda _: None, run_later=lambda work: work()
         ),
-        places=Places(64),
-        limits=ConnectionLimits(monotonic),
+        places=places,
+        limits=limits,
         now=now,
     )
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from invoke_core.lifecycle import Canceled, Ending, Event, Seen, TaskCompleted
+from invoke_core.lifecycle import Canceled, Event, Seen, TaskCompleted
 from invoke_core.model import IssueType, ReasonCode, Result, State
+from invoke_core.records import Ending
 from tests.api.target import Reply
 from tests.state.parts import (
     START,

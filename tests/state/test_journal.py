@@ -33,8 +33,8 @@ from tests.state.parts import (
 
 if TYPE_CHECKING:
     from invoke_core.journal import Loaded
-    from invoke_core.lifecycle import Record
     from invoke_core.ports import Entity, EntityStore
+    from invoke_core.records import Record
 
 SOON = START + timedelta(seconds=3)
 LONG = "ä" * LONGEST_VALUE_BYTES

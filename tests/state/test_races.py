@@ -25,21 +25,22 @@ from invoke_core.connections import ConnectionBook
 from invoke_core.drafts import hash_token
 from invoke_core.errors import EntityConflictError
 from invoke_core.journal import Journal
-from invoke_core.lifecycle import Canceled, Ending
+from invoke_core.lifecycle import Canceled
 from invoke_core.model import Result
 from invoke_core.plans import PlanService
+from invoke_core.records import Ending
 from invoke_core.transitions import Transitions
 from invoke_core.wakeups import Wakeups
 from invoke_core.web.pipelines import PipelineHandlers
 from invoke_core.wiring import _pause as pause_of_the_service
 from tests.pipelines.conftest import Clock, CountingStore, Plan
-from tests.state.parts import log_of, new_id, new_record
+from tests.state.parts import log_of, make_alarms, new_id, new_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from invoke_core.lifecycle import Record
     from invoke_core.model import Correlation
+    from invoke_core.records import Record
     from tests.conftest import OpenStore
 
 ROUNDS = int(os.environ.get("RACE_ROUNDS", "2"))
@@ -109,7 +110,13 @@ class Instance:
 def make_instance(open_store: OpenStore, figures: Figures) -> Instance:
     store, clock = CountingStore(open_store()), Clock()
     journal = Journal(store, new_id=new_id)
-    transitions = Transitions(journal=journal, wakeups=Wakeups(), now=clock, pause=figures.pause)
+    transitions = Transitions(
+        journal=journal,
+        alarms=make_alarms(store, clock),
+        wakeups=Wakeups(),
+        now=clock,
+        pause=figures.pause,
+    )
     plans = PlanService(
         journal=journal,
         transitions=transitions,

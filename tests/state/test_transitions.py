@@ -15,8 +15,9 @@ from invoke_core.errors import (
     StoreUnavailableError,
 )
 from invoke_core.journal import Journal
-from invoke_core.lifecycle import Canceled, Ending, Seen, TaskCompleted
+from invoke_core.lifecycle import Canceled, Seen, TaskCompleted
 from invoke_core.model import CompletionEvent, Result, State
+from invoke_core.records import Ending
 from invoke_core.transitions import MOST_TRIES, Transitions
 from invoke_core.wakeups import Wakeups
 from tests.state.parts import (
@@ -137,6 +138,7 @@ def test_it_gives_up_in_the_end(instance: Instance, store: EntityStore) -> None:
     plan_id = instance.journal.add(new_record(), []).plan_id
     transitions = Transitions(
         journal=Journal(Taken(store), new_id=new_id),
+        alarms=instance.alarms,
         wakeups=Wakeups(),
         now=Clock(),
         pause=no_pause,

@@ -1,4 +1,4 @@
-"""A bounded number of threads that answer connections."""
+"""A bounded number of threads that never keep the process from ending."""
 
 from __future__ import annotations
 
@@ -20,9 +20,15 @@ class Threads:
     process without a bound: one stuck request would keep the server from stopping.
     """
 
-    def __init__(self, limit: int) -> None:
-        """Start with no thread; they come with the jobs and stay."""
+    def __init__(self, limit: int, *, name: str) -> None:
+        """Start with no thread; they come with the jobs and stay.
+
+        Args:
+            limit: How many there may be.
+            name: What each is called, with its number.
+        """
         self._limit = limit
+        self._name = name
         self._count = 0
         self._idle = 0
         self._jobs: deque[Job] = deque()
@@ -36,7 +42,7 @@ class Threads:
             if len(self._jobs) <= self._idle:
                 self._changed.notify()
             elif self._count < self._limit:
-                name = f"request-{self._count + 1}"
+                name = f"{self._name}-{self._count + 1}"
                 try:
                     threading.Thread(target=self._work, name=name, daemon=True).start()
                 except RuntimeError:

@@ -1,0 +1,224 @@
+"""Sends the requests of invocations that are kept, and writes down what came of each.
+
+One process runs a request at a time: it claims the run with a conditional write first, and one
+whose claim has run out is not believed any more.
+
+Source: HTTP contract, section 3; design, "Work that outlives the call".
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from invoke_core.drafts import Further
+from invoke_core.errors import (
+    BusyError,
+    ConnectionUnavailableError,
+    InvalidInputError,
+    InvocationNotFoundError,
+    PolicyError,
+)
+from invoke_core.lifecycle import Begun, Exchanged, Noted, Seen
+from invoke_core.limits import Use
+from invoke_core.model import Effect, Issue, IssueType, Reason, ReasonCode, Result
+from invoke_core.records import LEASE_GRACE, alarm_at
+from invoke_core.retries import told_pause
+from invoke_core.sending import Sent
+from invoke_core.variables import Masker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from invoke_core.alarms import Alarm
+    from invoke_core.connections import ConnectionBook
+    from invoke_core.drafts import Drafts
+    from invoke_core.journal import Journal, Loaded
+    from invoke_core.limits import ConnectionLimits, Places
+    from invoke_core.ports import Alarms, Clock, NewId
+    from invoke_core.records import Record
+    from invoke_core.sending import Sending
+    from invoke_core.transitions import Transitions
+
+_YOUNG: Final = timedelta(seconds=30)
+"""An alarm is set before the record that needs it is written; a young one may be ahead of it."""
+
+_SHORTLY: Final = timedelta(milliseconds=500)
+_BUSY: Final = timedelta(seconds=2)
+
+_LATER: Final = timedelta(minutes=10)
+"""After how long is tried again what failed as often as it may."""
+
+_GIVEN_UP: Final = Issue(
+    IssueType.WARNING,
+    "What was due could not be done, though it was tried again and again; it goes on being tried "
+    "until the task's time is over. The log of the service says what failed.",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runs:
+    """Runs requests, the first one of a call and those that follow.
+
+    Attributes:
+        sending: Sends them.
+        drafts: Makes a request of a step at rest.
+        connections: The service connections there are.
+        journal: Has the steps.
+        transitions: Writes down what happened.
+        alarms: See that the next request is not forgotten.
+        places: The places for what runs in this process.
+        limits: How much of each connection may be used.
+        new_id: Names runs.
+        jitter: Returns a random number from 0 to 1.
+        now: The clock.
+    """
+
+    sending: Sending
+    drafts: Drafts
+    connections: ConnectionBook
+    journal: Journal
+    transitions: Transitions
+    alarms: Alarms
+    places: Places
+    limits: ConnectionLimits
+    new_id: NewId
+    jitter: Callable[[], float]
+    now: Clock
+
+    def outcome(self, record: Record, sent: Sent, *, held_until: datetime | None) -> Exchanged:
+        """Return what came of a request as an event of the run that sent it.
+
+        Args:
+            record: The record the run began with.
+            sent: What came of it.
+            held_until: Until when the next request would be sent by this very call.
+        """
+        outcome, response = sent.outcome, sent.outcome.response
+        if record.work is None:
+            return outcome
+        told = told_pause(response.status, response.headers, self.now()) if response else None
+        return replace(
+            outcome,
+            holder=record.work.holder,
+            told_pause=told,
+            jitter=self.jitter(),
+            held_until=held_until,
+        )
+
+    def go_on(self, loaded: Loaded, *, held_until: datetime | None = None) -> Loaded:
+        """Send the request that is due, unless another process does.
+
+        Args:
+            loaded: An invocation with a request that is due, or with a run that was lost.
+            held_until: As in ``outcome``.
+
+        Returns:
+            The invocation as it stands then.
+
+        Raises:
+            BusyError: The connection is used as much as it may be; nothing was sent.
+            SealError: The step cannot be read here; nothing was sent.
+            StoreUnavailableError: Something may not have been written down.
+            EntityConflictError: Likewise.
+            InvocationNotFoundError: It is gone.
+        """
+        with self._use(loaded.record) as use:
+            run = self._further(loaded)
+            holder = self.new_id()
+            lease = timedelta(seconds=self._timeout_s(loaded.record)) + LEASE_GRACE
+            begun = Begun(holder=holder, lease=lease)
+            body = None
+            if isinstance(run, Further):
+                begun = replace(begun, token_hash=run.token_hash, sealed=run.sealed)
+                body = run.prepared.request.body
+            loaded = self.transitions.apply(
+                loaded.plan_id, begun, loaded=loaded, body_bytes=len(body or b"")
+            )
+            record = loaded.record
+            if record.is_final or record.work is None or record.work.holder != holder:
+                use.counts = False
+                return loaded
+            if isinstance(run, Further):
+                sent = self.sending.send(run.prepared, left_s=self._left_s(record))
+            else:
+                use.counts = False
+                sent = Sent(outcome=Exchanged(result=Result.FAILED, reason=run))
+            return self.transitions.apply(
+                loaded.plan_id,
+                self.outcome(record, sent, held_until=held_until),
+                loaded=loaded,
+                body_bytes=sent.body_bytes,
+            )
+
+    def ring(self, alarm: Alarm) -> None:
+        """Do what is due of an invocation, if it still is.
+
+        Whatever this raises, it is to be called again with the same alarm.
+        """
+        try:
+            loaded = self.transitions.apply(alarm.plan_id, Seen())
+        except InvocationNotFoundError:
+            self._ring_again_if_young(alarm)
+            return
+        at, now = alarm_at(loaded.record), self.now()
+        if at is None:
+            return
+        if at > now:
+            if at == alarm.at or not self._ring_again_if_young(alarm):
+                self.alarms.set(alarm.plan_id, at)
+            return
+        with self.places.one() as granted:
+            if not granted or self.sending.is_spent():
+                self.alarms.set(alarm.plan_id, now + _BUSY)
+                return
+            try:
+                self.go_on(loaded)
+            except BusyError as error:
+                self.alarms.set(alarm.plan_id, now + timedelta(seconds=error.retry_after_s))
+
+    def give_up(self, alarm: Alarm) -> None:
+        """Leave a remark where an alarm failed again and again, and try again much later."""
+        try:
+            loaded = self.transitions.apply(alarm.plan_id, Noted(_GIVEN_UP))
+        except InvocationNotFoundError:
+            return
+        if alarm_at(loaded.record) is not None:
+            self.alarms.set(alarm.plan_id, self.now() + _LATER)
+
+    def _ring_again_if_young(self, alarm: Alarm) -> bool:
+        """Ring again shortly where the record may not have been written yet."""
+        now = self.now()
+        if now - alarm.set_at > _YOUNG:
+            return False
+        self.alarms.set(alarm.plan_id, now + _SHORTLY, set_at=alarm.set_at)
+        return True
+
+    def _use(self, record: Record) -> AbstractContextManager[Use]:
+        known = self.connections.find(record.invocation.connection)
+        if known is None or known.connection is None:
+            return nullcontext(Use(0.0))
+        return self.limits.one(known.connection)
+
+    def _further(self, loaded: Loaded) -> Further | Reason:
+        """Return the request to be sent, or why there is none any more."""
+        step = self.journal.step(loaded.plan_id)
+        if not step:
+            # It goes with the end of the task, which the claim is about to find.
+            return Reason(ReasonCode.INTERRUPTED, "The step is not kept any more.", Effect.NONE)
+        try:
+            return self.drafts.further(loaded.record, step)
+        except InvalidInputError as error:
+            message = Masker(error.secrets).show(error.faults[0].detail)
+        except (ConnectionUnavailableError, PolicyError) as error:
+            message = error.message
+        return Reason(ReasonCode.CONNECTION_FAILED, message, Effect.NONE)
+
+    def _timeout_s(self, record: Record) -> float:
+        return self.sending.timeout_s(self._left_s(record))
+
+    def _left_s(self, record: Record) -> float:
+        return max(0.0, (record.invocation.deadline - self.now()).total_seconds())
