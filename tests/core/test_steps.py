@@ -213,7 +213,7 @@ def test_a_target_is_accepted_and_changes_nothing(value: JsonValue) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "read_as"), [(True, True), (False, False), (" TRUE ", True), (" falsE", False)]
+    ("value", "read_as"), [(True, True), (False, False), (" TRUE ", True), ("fALSE", False)]
 )
 def test_enabled_and_continue_on_error_are_true_or_false_in_any_case(
     value: JsonValue, *, read_as: bool
