@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from invoke_core.conditions import DEFAULT_CONDITION, STATUS_VARIABLE
 from invoke_core.model import CompletionEvent, Effect, IssueType, Method, ReasonCode, Result, State
 from invoke_core.problems import PROBLEM_TYPES
-from invoke_core.steps import INPUT_ALIASES
+from invoke_core.steps import INPUT_ALIASES, MOST_RETRIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -103,18 +104,29 @@ def _step() -> dict[str, JsonValue]:
         },
         "variables": ref("Variables"),
         "timeoutInMinutes": {"type": ["number", "string", "null"], "default": 60},
+        "condition": {
+            "type": ["string", "boolean", "number", "null"],
+            "default": DEFAULT_CONDITION,
+            "description": "Where this expression is false, the task is skipped. It reads"
+            f" variables, and the state of the pipeline from the variable {STATUS_VARIABLE}.",
+        },
+        "enabled": {"type": ["boolean", "string", "null"], "default": True},
+        "continueOnError": {
+            "type": ["boolean", "string", "null"],
+            "default": False,
+            "description": "Whether a failure ends the task as succeededWithIssues.",
+        },
+        "retryCountOnTaskFailure": {
+            "type": ["integer", "string", "null"],
+            "default": 0,
+            "minimum": 0,
+            "maximum": MOST_RETRIES,
+            "description": "How often a failed task is tried again; not in Callback mode.",
+        },
         "target": {"description": "Accepted, no effect."},
         **{
-            name: {"description": "Not built yet; only its default is accepted."}
-            for name in (
-                "condition",
-                "enabled",
-                "continueOnError",
-                "retryCountOnTaskFailure",
-                "gate",
-                "poll",
-                "outputs",
-            )
+            name: {"description": "Not built yet; only null is accepted."}
+            for name in ("gate", "poll", "outputs")
         },
     }
     return {"type": "object", "properties": properties, "required": ["inputs"]}
