@@ -47,7 +47,7 @@ class Threads:
                     threading.Thread(target=self._work, name=name, daemon=True).start()
                 except RuntimeError:
                     # The system gives no more threads; those that are there take the job over.
-                    _log.warning("No more than %d threads can be had; requests wait.", self._count)
+                    _log.warning("No more than %d threads can be had; jobs wait.", self._count)
                 else:
                     self._count += 1
 

@@ -1,1 +1,1 @@
-"""What the Functions host does, for one machine: routes, methods, key levels, timers."""
+"""What the Functions host does, for one machine: routes, methods, key levels, timers, queues."""

@@ -6,7 +6,6 @@ Source of what is not said here: the public sources of the Functions host
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from dataclasses import dataclass
@@ -23,7 +22,6 @@ from invoke_core.local.routing import RESERVED, Route, RouteTable, decode_path, 
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from pathlib import Path
 
     from invoke_core.local.indexing import Indexed
 
@@ -75,22 +73,6 @@ class Call:
 
     name: str
     run: Callable[[bytes], Answer]
-
-
-def read_route_prefix(host_json: Path) -> str:
-    """Return ``extensions.http.routePrefix`` of a ``host.json``; ``api`` where it has none.
-
-    Raises:
-        LocalServerError: The file cannot be read, or is not one.
-    """
-    try:
-        document = json.loads(host_json.read_text("utf-8-sig"))
-        prefix = document.get("extensions", {}).get("http", {}).get("routePrefix", "api")
-    except (OSError, ValueError, AttributeError) as error:
-        raise LocalServerError(f"{host_json.name} cannot be read: {error}.") from error
-    if not isinstance(prefix, str):
-        raise LocalServerError(f"In {host_json.name}, the routePrefix has to be text.")
-    return prefix.strip("/")
 
 
 class FunctionHost:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 HTTP: Final = "httpTrigger"
 TIMER: Final = "timerTrigger"
+QUEUE: Final = "queueTrigger"
 
 # Per trigger: the bindings a function has beside it, and how that is said.
 _SHAPES: Final = {
@@ -24,6 +25,7 @@ _SHAPES: Final = {
         "functions with an HTTP trigger and an HTTP answer, without further bindings",
     ),
     TIMER: ([], "functions with a timer trigger, without further bindings"),
+    QUEUE: ([], "functions with a queue trigger, without further bindings"),
 }
 
 
@@ -33,7 +35,7 @@ class Indexed:
 
     Attributes:
         name: Unique in the app.
-        trigger: The library's own object; its ``type`` is ``HTTP`` or ``TIMER``.
+        trigger: The library's own object; its ``type`` is ``HTTP``, ``TIMER`` or ``QUEUE``.
         call: Takes what the trigger gives, and returns what the function does.
     """
 
@@ -68,7 +70,7 @@ def _indexed(function: Function) -> Indexed:
     if kind not in _SHAPES:
         raise LocalServerError(
             f"The local server cannot run the function '{name}': it has the trigger '{kind}', and "
-            "only HTTP and timer triggers are supported."
+            "only HTTP, timer and queue triggers are supported."
         )
     expected, shape = _SHAPES[kind]
     bindings = [(one.type, one.name) for one in function.get_bindings() if one is not trigger]

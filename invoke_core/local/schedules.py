@@ -147,17 +147,26 @@ def parse_schedule(text: str, settings: Mapping[str, str]) -> Schedule:
 
     resolved = _REFERENCE.sub(resolve, text).strip()
     try:
-        period = _PERIOD.fullmatch(resolved)
-        return _period(period) if period else _cron(resolved)
+        return _period(resolved) if _PERIOD.fullmatch(resolved) else _cron(resolved)
     except ValueError as error:
         raise LocalServerError(f"The schedule '{resolved}' is refused: {error}.") from None
 
 
-def _period(match: re.Match[str]) -> Period:
-    parts = {name: int(value or 0) for name, value in match.groupdict().items()}
-    if parts["hours"] > 23 or parts["minutes"] > 59 or parts["seconds"] > 59:
+def parse_period(text: str) -> timedelta:
+    """Read a period as in ``00:00:30`` or ``1.12:00:00``.
+
+    Raises:
+        ValueError: It is none; the message says how it is written.
+    """
+    match = _PERIOD.fullmatch(text)
+    parts = {name: int(value or 0) for name, value in match.groupdict().items()} if match else {}
+    if not parts or parts["hours"] > 23 or parts["minutes"] > 59 or parts["seconds"] > 59:
         raise ValueError("a period is written hh:mm:ss, or with days in front as d.hh:mm:ss")
-    length = timedelta(**parts)
+    return timedelta(**parts)
+
+
+def _period(text: str) -> Period:
+    length = parse_period(text)
     if not length:
         raise ValueError("a period of no length is none")
     return Period(length)

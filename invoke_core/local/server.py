@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Self
 
 from invoke_core.local.connection import Connection
 from invoke_core.local.errors import LocalServerError
-from invoke_core.local.host import FunctionHost, read_route_prefix
-from invoke_core.local.indexing import HTTP, TIMER, index
+from invoke_core.local.host import FunctionHost
+from invoke_core.local.host_json import read_queue_settings, read_route_prefix
+from invoke_core.local.indexing import HTTP, QUEUE, TIMER, index
+from invoke_core.local.queues import QueueListener
 from invoke_core.local.timers import Timer, Timers
 from invoke_core.settings.application import DEFAULT_THREADS
 from invoke_core.threads import Threads
@@ -42,7 +44,7 @@ _ACCEPT_PAUSE_S = 0.1
 
 
 class LocalServer:
-    """Serves the HTTP functions of an app on one address, and runs its timers.
+    """Serves the HTTP functions of an app on one address, runs its timers, listens to its queues.
 
     A connection holds a thread only while a request of it is read or answered; between requests it
     waits in the selector, so that idle clients never use up the threads.
@@ -75,6 +77,7 @@ class LocalServer:
 
         Raises:
             LocalServerError: The app cannot be run here, or the address cannot be taken.
+            SettingsError: What the connection of a queue trigger stands for is missing or faulty.
         """
         indexed = index(app)
         functions = FunctionHost(
@@ -82,8 +85,14 @@ class LocalServer:
             route_prefix=read_route_prefix(app_root / "host.json"),
             function_key=function_key,
         )
-        # As on the platform, schedules refer to what the functions find in their environment.
+        # As on the platform, triggers refer to what the functions find in their environment.
         timers = [Timer(one, os.environ) for one in indexed if one.trigger.type == TIMER]
+        queue_settings = read_queue_settings(app_root / "host.json")
+        queues = [
+            QueueListener(one, os.environ, queue_settings)
+            for one in indexed
+            if one.trigger.type == QUEUE
+        ]
         self._listener = _listen(host, port)
         shown = f"[{host}]" if ":" in host else host
         self.url = f"http://{shown}:{self._listener.getsockname()[1]}"
@@ -92,6 +101,7 @@ class LocalServer:
         self._idle_s = idle_s
         self._threads = Threads(threads, name="request")
         self._timers = Timers(timers)
+        self._queues = queues
         self._stopping = threading.Event()
         self._returned: deque[Connection] = deque()
         self._waker, self._wake_up = socket.socketpair()
@@ -99,15 +109,17 @@ class LocalServer:
         self._loop = threading.Thread(target=self._watch, name="listener", daemon=True)
 
     def start(self) -> None:
-        """Begin to answer, and to run timers."""
+        """Begin to answer, to run timers, and to take messages."""
         self._loop.start()
         self._timers.start()
+        for queue_listener in self._queues:
+            queue_listener.start()
 
     def stop(self, *, grace_s: float = 10.0) -> int:
         """Close the listener and idle connections at once, and let running calls finish.
 
         Args:
-            grace_s: Seconds running requests and a running timer get.
+            grace_s: Seconds running requests, messages and a running timer get.
 
         Returns:
             How many calls were still running when the time was over; they die with the process.
@@ -115,12 +127,16 @@ class LocalServer:
         deadline = monotonic() + grace_s
         self._stopping.set()
         self._timers.stop(timeout_s=0)
+        for queue_listener in self._queues:
+            queue_listener.stop(timeout_s=0)
         if self._loop.is_alive():
             self._wake()
             self._loop.join()
         self._listener.close()
         left = self._threads.close(timeout_s=max(0.0, deadline - monotonic()))
         left += self._timers.stop(timeout_s=max(0.0, deadline - monotonic()))
+        for queue_listener in self._queues:
+            left += queue_listener.stop(timeout_s=max(0.0, deadline - monotonic()))
         for connection in self._returned:
             connection.close()
         self._waker.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -16,15 +17,14 @@ from invoke_core.documents import parse_input
 from invoke_core.errors import Fault, JsonSyntaxError, SettingsError
 from invoke_core.settings.connections import ConnectionReader
 from invoke_core.settings.definitions import is_unresolved
-from invoke_core.settings.storage import StoreReader
+from invoke_core.settings.storage import AccountReader, StoreReader
 from invoke_core.state_keys import HOW_TO_MAKE, read_state_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from invoke_core.documents import JsonValue
-    from invoke_core.model import Secret
+    from invoke_core.model import Secret, StorageAccount
     from invoke_core.settings.storage import Store
 
 DEFAULT_THREADS: Final = 320
@@ -96,6 +96,23 @@ def read_settings(environ: Mapping[str, str], *, root: Path, strict: bool = Fals
     return settings
 
 
+def read_account(environ: Mapping[str, str], setting: str) -> StorageAccount:
+    """Read the settings of one storage account: what a trigger's ``connection`` stands for.
+
+    Args:
+        environ: The application settings by name, as the environment holds them.
+        setting: The setting, or what the names of its settings begin with.
+
+    Raises:
+        SettingsError: They are missing or faulty; all of them are named.
+    """
+    reader = _Reader(environ, Path())
+    account = reader.account(setting)
+    if account is None or reader.faults:
+        raise SettingsError(reader.faults)
+    return account
+
+
 class _Reader:
     def __init__(self, environ: Mapping[str, str], root: Path) -> None:
         self.faults: list[Fault] = []
@@ -125,6 +142,9 @@ class _Reader:
             store=self._store(),
             state_keys=self._state_keys(),
         )
+
+    def account(self, setting: str) -> StorageAccount | None:
+        return AccountReader(self._environ, text=self._text, fault=self._fault).account(setting)
 
     def _fault(self, name: str, detail: str) -> None:
         self.faults.append(Fault(name, detail))

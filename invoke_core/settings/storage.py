@@ -106,12 +106,8 @@ class StoreReader:
         setting = account_setting(self._environ)
         if setting is None:
             return self._embedded()
-        text = self._text(setting)
-        if text:
-            return StorageAccount(setting, self._connection_string(setting, text))
-        if self._environ.get(setting, "").strip():
-            return EmbeddedStore(self._root / DEFAULT_PATH)
-        return StorageAccount(setting, self._identity(setting))
+        account = AccountReader(self._environ, text=self._text, fault=self._fault).account(setting)
+        return account or EmbeddedStore(self._root / DEFAULT_PATH)
 
     def _embedded(self) -> EmbeddedStore:
         text = self._text(SETTING)
@@ -125,6 +121,38 @@ class StoreReader:
                 SETTING, "An embedded store is sqlite:///path, or sqlite:////path from the root."
             )
         return EmbeddedStore(self._root / (path or DEFAULT_PATH))
+
+
+class AccountReader:
+    """Reads the settings of a storage account."""
+
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        *,
+        text: Callable[[str], str],
+        fault: Callable[[str, str], None],
+    ) -> None:
+        """Keep where settings are read, and where faults go; see ``StoreReader``."""
+        self._environ = environ
+        self._text = text
+        self._fault = fault
+
+    def account(self, setting: str) -> StorageAccount | None:
+        """Return the account, on which nothing may be built where a fault was noted.
+
+        Args:
+            setting: The setting, or what the names of its settings begin with.
+
+        Returns:
+            None where the setting is there and cannot be used, which was noted.
+        """
+        text = self._text(setting)
+        if text:
+            return StorageAccount(setting, self._connection_string(setting, text))
+        if self._environ.get(setting, "").strip():
+            return None
+        return StorageAccount(setting, self._identity(setting))
 
     def _connection_string(self, setting: str, text: str) -> Secret:
         fields: dict[str, str] = {}

@@ -6,7 +6,7 @@ import azure.functions as func
 import pytest
 
 from invoke_core.local.errors import LocalServerError
-from invoke_core.local.host import FunctionHost, read_route_prefix
+from invoke_core.local.host import FunctionHost
 from invoke_core.local.indexing import index
 from invoke_core.local.server import LocalServer
 from tests.local.toy import toy_app
@@ -44,21 +44,6 @@ def test_a_function_without_a_route_is_found_under_its_name_behind_the_prefix() 
     host = _host(_app_with(None), route_prefix="api")
 
     assert host._routes.find("GET", "/api/one") == ("one", {})
-
-
-@pytest.mark.parametrize(
-    ("text", "prefix"),
-    [
-        ('{"version": "2.0"}', "api"),
-        ('{"extensions": {"http": {"routePrefix": ""}}}', ""),
-        ('{"extensions": {"http": {"routePrefix": "/v1/"}}}', "v1"),
-        ('\ufeff{"extensions": {"http": {}}}', "api"),
-    ],
-)
-def test_the_route_prefix_is_read_from_host_json(app_root: Path, text: str, prefix: str) -> None:
-    (app_root / "host.json").write_text(text, "utf-8")
-
-    assert read_route_prefix(app_root / "host.json") == prefix
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import azure.functions as func
 import pytest
 
 from invoke_core.local.errors import LocalServerError
-from invoke_core.local.indexing import HTTP, TIMER, index
+from invoke_core.local.indexing import HTTP, QUEUE, TIMER, index
 from tests.local.toy import toy_app
 
 if TYPE_CHECKING:
@@ -34,22 +34,30 @@ def test_functions_are_indexed_with_what_their_trigger_says() -> None:
     def other(timer: func.TimerRequest) -> None:
         del timer
 
+    @app.queue_trigger(arg_name="message", queue_name="q", connection="c")
+    def third(message: func.QueueMessage) -> None:
+        del message
+
     indexed = index(app)
 
-    assert [(one.name, one.trigger.type) for one in indexed] == [("one", HTTP), ("other", TIMER)]
+    assert [(one.name, one.trigger.type) for one in indexed] == [
+        ("one", HTTP),
+        ("other", TIMER),
+        ("third", QUEUE),
+    ]
     assert indexed[0].call("given") == "given"
 
 
 def test_a_trigger_that_cannot_be_run_is_refused() -> None:
     app = func.FunctionApp()
 
-    @app.queue_trigger(arg_name="msg", queue_name="q", connection="c")
-    def take(msg: func.QueueMessage) -> None:
+    @app.service_bus_queue_trigger(arg_name="msg", queue_name="q", connection="c")
+    def take(msg: func.ServiceBusMessage) -> None:
         del msg
 
     assert _refusal(app) == (
-        "The local server cannot run the function 'take': it has the trigger 'queueTrigger', and "
-        "only HTTP and timer triggers are supported."
+        "The local server cannot run the function 'take': it has the trigger 'serviceBusTrigger', "
+        "and only HTTP, timer and queue triggers are supported."
     )
 
 
@@ -79,6 +87,20 @@ def test_a_further_binding_of_a_timer_is_refused() -> None:
     assert _refusal(app) == (
         "The local server cannot run the function 'tick': it runs synchronous functions with a "
         "timer trigger, without further bindings."
+    )
+
+
+def test_a_further_binding_of_a_queue_function_is_refused() -> None:
+    app = func.FunctionApp()
+
+    @app.queue_trigger(arg_name="message", queue_name="q", connection="c")
+    @app.queue_output(arg_name="out", queue_name="p", connection="c")
+    def take(message: func.QueueMessage, out: func.Out[str]) -> None:
+        del message, out
+
+    assert _refusal(app) == (
+        "The local server cannot run the function 'take': it runs synchronous functions with a "
+        "queue trigger, without further bindings."
     )
 
 
