@@ -53,6 +53,15 @@ class _Timer:
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Queue:
+    """A function with a queue trigger, as it is to be indexed."""
+
+    function: str
+    queue: str
+    connection: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Call:
     """A request. Route and query values follow from its target, a path that may have a query."""
 
@@ -223,11 +232,18 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> driver.Report:
     return _drive(ROOT, calls, InvokeStorage=f"sqlite:///{store}")
 
 
-def _indexed(function: driver.Indexed) -> _Expected | _Timer:
+def _indexed(function: driver.Indexed) -> _Expected | _Timer | _Queue:
     trigger, *others = sorted(function["bindings"], key=lambda one: one["direction"])
     if trigger["type"] == "timerTrigger":
         assert others == []
         return _Timer(function=function["name"], schedule=trigger["schedule"])
+    if trigger["type"] == "queueTrigger":
+        assert others == []
+        return _Queue(
+            function=function["name"],
+            queue=trigger["queueName"],
+            connection=trigger["connection"],
+        )
     assert trigger["type"] == "httpTrigger"
     assert [(one["type"], one["name"]) for one in others] == [("http", "$return")]
     return _Expected(
@@ -333,6 +349,39 @@ def test_a_timer_runs_on_the_platform_and_what_it_returns_is_a_failure(tmp_path:
     ran, failed, returned = report["replies"]
     assert ran == driver.Reply(failure="", status=0, headers={}, body="")
     assert "AssertionError: too late" in failed["failure"]
+    assert "returned a non-None value" in returned["failure"]
+
+
+def test_a_message_of_a_queue_passes_the_platform(tmp_path: Path) -> None:
+    """Ours has the same times and counts on this machine, see ``tests/local/test_queues.py``."""
+    (tmp_path / "function_app.py").write_text(
+        "import azure.functions as func\n"
+        "app = func.FunctionApp()\n"
+        "@app.queue_trigger(arg_name='message', queue_name='invoke-alarms', connection='Storage')\n"
+        "def ring(message: func.QueueMessage) -> None:\n"
+        "    assert message.get_json() == {'plan': 'é'}, message.get_body()\n"
+        "    assert message.dequeue_count == 2\n"
+        "    assert message.expiration_time.year == 9999\n"
+        "    assert message.insertion_time < message.time_next_visible\n"
+        "@app.queue_trigger(arg_name='message', queue_name='%Q%-poison', connection='Storage')\n"
+        "def fail(message: func.QueueMessage):\n"
+        "    return message.id\n"
+    )
+    text = '{"plan": "é"}'
+    calls = [
+        driver.Call(function="ring", message=text),
+        driver.Call(function="fail", message=text),
+    ]
+
+    report = _drive(tmp_path, calls)
+
+    assert report["failure"] == ""
+    assert [_indexed(one) for one in report["functions"]] == [
+        _Queue(function="ring", queue="invoke-alarms", connection="Storage"),
+        _Queue(function="fail", queue="%Q%-poison", connection="Storage"),
+    ]
+    ran, returned = report["replies"]
+    assert ran == driver.Reply(failure="", status=0, headers={}, body="")
     assert "returned a non-None value" in returned["failure"]
 
 

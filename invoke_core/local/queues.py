@@ -329,7 +329,7 @@ def _argument(message: Received, text: str) -> object:
             trigger_metadata={
                 "Id": Datum(message.id, "string"),
                 "PopReceipt": Datum(message.pop_receipt, "string"),
-                "DequeueCount": Datum(message.dequeue_count, "int"),
+                "DequeueCount": Datum(json.dumps(message.dequeue_count), "json"),
                 "InsertionTime": moment(message.inserted_on),
                 "ExpirationTime": moment(message.expires_on),
                 "NextVisibleTime": moment(message.next_visible_on),

@@ -8,7 +8,7 @@ import pytest
 
 from invoke_core.errors import Fault, SettingsError
 from invoke_core.model import AccountIdentity, Secret, StorageAccount
-from invoke_core.settings import EmbeddedStore, read_settings
+from invoke_core.settings import EmbeddedStore, read_account, read_settings
 from invoke_core.settings.storage import Store, account_setting
 
 if TYPE_CHECKING:
@@ -287,3 +287,34 @@ def test_no_key_is_ever_printed(tmp_path: Path, text: str) -> None:
 
     assert KEY not in repr(settings)
     assert "swordfish" not in repr(settings)
+
+
+@pytest.mark.parametrize("setting", ["InvokeStorage", "Other"])
+def test_an_account_is_read_under_any_name(setting: str) -> None:
+    """As the platform reads the connection of a trigger."""
+    identity = {f"{setting}__accountName": "mine", f"{setting}__credential": "managedidentity"}
+
+    assert read_account({setting: WITH_KEY}, setting) == StorageAccount(setting, Secret(WITH_KEY))
+    assert read_account({setting: EMULATOR}, setting) == StorageAccount(setting, Secret(EMULATOR))
+    assert read_account(identity, setting) == StorageAccount(
+        setting, AccountIdentity(TABLES, QUEUES, managed=True, client_id=None)
+    )
+
+
+@pytest.mark.parametrize(
+    ("environ", "faulty"),
+    [
+        ({}, ["Other__tableServiceUri", "Other__queueServiceUri"]),
+        ({"Other": "sqlite:///a.db"}, ["Other"]),
+        ({"Other": "@Microsoft.KeyVault(SecretUri=https://swordfish.example)"}, ["Other"]),
+        ({"Other__accountName": "MINE"}, ["Other__accountName"]),
+    ],
+)
+def test_an_account_that_cannot_be_read_is_refused(
+    environ: dict[str, str], faulty: list[str]
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_account(environ, "Other")
+
+    assert [fault.pointer for fault in caught.value.faults] == faulty
+    assert "swordfish" not in str(caught.value.faults)

@@ -31,11 +31,15 @@ class Http(TypedDict):
 
 
 class Call(TypedDict):
-    """One call: of which function, and with what; ``timer`` is the JSON of a timer's request."""
+    """One call: of which function, and with what.
+
+    ``timer`` is the JSON of a timer's request, ``message`` the text of a queue's message.
+    """
 
     function: str
     http: NotRequired[Http]
     timer: NotRequired[str]
+    message: NotRequired[str]
 
 
 class Indexed(TypedDict):
@@ -120,8 +124,10 @@ def _event(**request: Message) -> Message:
 
 
 def _data(call: Call) -> Message:
-    if "http" not in call:
+    if "timer" in call:
         return Message(json=call["timer"])
+    if "message" in call:
+        return Message(string=call["message"])
     http = call["http"]
     body = http["body"].encode()
     return Message(
@@ -136,6 +142,16 @@ def _data(call: Call) -> Message:
     )
 
 
+_QUEUE_METADATA = {
+    "Id": Message(string="cc9f6a0d-5a3a-4b3c-9a9e-6f2f3a8a1b11"),
+    "PopReceipt": Message(string="AgAAAAMAAAA"),
+    "DequeueCount": Message(json="2"),
+    "InsertionTime": Message(json='"2026-11-25T02:42:26+00:00"'),
+    "ExpirationTime": Message(json='"9999-12-31T23:59:59+00:00"'),
+    "NextVisibleTime": Message(json='"2026-11-25T02:52:26+00:00"'),
+}
+
+
 def _invocation(function: Message, call: Call) -> Message:
     bindings = [json.loads(raw) for raw in function.raw_bindings]
     [parameter] = [one["name"] for one in bindings if one["type"].endswith("Trigger")]
@@ -144,7 +160,7 @@ def _invocation(function: Message, call: Call) -> Message:
             invocation_id="1",
             function_id=function.function_id,
             input_data=[Message(data=_data(call), name=parameter)],
-            trigger_metadata={},
+            trigger_metadata=_QUEUE_METADATA if "message" in call else {},
             trace_context=Message(trace_parent="", trace_state="", attributes={}),
             retry_context=Message(retry_count=0, max_retry_count=0, exception=None),
         )
