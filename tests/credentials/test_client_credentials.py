@@ -65,16 +65,23 @@ def test_scope_and_audience_are_left_out_where_they_are_not_given(
 def test_a_hundred_runs_side_by_side_fetch_one_token(
     tmp_path: Path, api: Target, issuer: Issuer
 ) -> None:
-    client = demo(tmp_path, api, client_credentials(issuer.url))
+    # How long a hundred at once take is the machine's affair: no run is to be cut for it.
+    client = demo(
+        tmp_path,
+        api,
+        client_credentials(issuer.url),
+        settings={"API_RESPONSE_TIMEOUT_SECONDS": "180"},
+    )
     together = Barrier(100)
 
-    def run(_: int) -> int:
+    def run(_: int) -> object:
         together.wait()
-        return client.step(method="GET").status
+        return client.step(method="GET").json.get("reason", "refused")
 
     with ThreadPoolExecutor(100) as pool:
-        assert set(pool.map(run, range(100))) == {200}
+        reasons = list(pool.map(run, range(100)))
 
+    assert [reason for reason in reasons if reason is not None] == []
     assert len(issuer.issued) == 1
     assert set(authorizations(api)) == {f"Bearer {issuer.issued[0]}"}
 
