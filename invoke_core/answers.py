@@ -89,7 +89,7 @@ class AnswerReading:
         Nothing where there are none, or where the body may not be shown.
 
         Args:
-            mask: Removes every secret; before the cut, which could leave half of one.
+            mask: Removes the step's secrets; before the cut, which could leave half of one.
         """
         if not self._store_body:
             return ""
@@ -100,7 +100,7 @@ class AnswerReading:
         """Return the answer as a caller may see it.
 
         Args:
-            shown: Masks every secret of the invocation.
+            shown: Masks the step's secrets; the credential is no longer in what was read.
         """
         body, truncated = self._shown_body(shown) if self._store_body else (None, False)
         return ResponseView(
@@ -120,7 +120,7 @@ class AnswerReading:
         if isinstance(parsed, JsonSyntaxError):
             text = shown.show(self._plain)
             return (_cut(text) if truncated else text), truncated
-        if truncated and shown.leaves(self.text):
+        if truncated and shown.leaves(self.text) and self._plain == self.text:
             return _cut(self.text), True
         # Masked after parsing: an escape in the raw text could hide a secret from us.
         document = shown.show_in(parsed[0], raw=self.text)

@@ -213,6 +213,7 @@ class Connection:
         name: As the administrator wrote it.
         kind: Which ``connectionType`` selects it.
         url: Base URL; a task's ``urlSuffix`` is appended to it as text.
+        url_secrets: The credentials that stand in it.
         auth: The credential.
         allow: What is granted.
         tls: Certificates.
@@ -224,6 +225,7 @@ class Connection:
     name: str
     kind: ConnectionKind
     url: str
+    url_secrets: tuple[Secret, ...] = ()
     auth: Auth = field(default_factory=NoAuth)
     allow: Allow = field(default_factory=Allow)
     tls: TlsOptions = field(default_factory=TlsOptions)

@@ -26,7 +26,7 @@ from invoke_core.steps import Given, is_absent, pointer, scalar_text, typed
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from invoke_core.connections import Auth, EgressProxy
+    from invoke_core.connections import Auth, Connection, EgressProxy
     from invoke_core.steps import FaultList
 
 DEFAULT_HEADERS: Final[dict[str, JsonValue]] = {
@@ -157,6 +157,26 @@ def _fault(name: str, value: str, *, granted_only: bool) -> str | None:
     return None
 
 
+def credential_header(auth: Auth) -> tuple[str, str] | None:
+    """Return the header that carries a credential, name and value; None where there is none.
+
+    Args:
+        auth: The credential. Of one that is fetched only the header's name is known yet.
+    """
+    match auth:
+        case BasicAuth():
+            pair = f"{auth.username}:{auth.password.reveal()}".encode()
+            return "Authorization", f"Basic {base64.b64encode(pair).decode('ascii')}"
+        case BearerAuth():
+            return "Authorization", f"Bearer {auth.token.reveal()}"
+        case HeaderAuth():
+            return auth.name, auth.value.reveal()
+        case _ if isinstance(auth, FetchedAuth):
+            return "Authorization", "Bearer"
+        case _:
+            return None
+
+
 def with_credential(
     headers: tuple[tuple[str, str], ...], auth: Auth
 ) -> tuple[tuple[tuple[str, str], ...], str | None]:
@@ -170,18 +190,9 @@ def with_credential(
     Returns:
         The headers to send, and a warning where the credential replaced one of the caller's.
     """
-    match auth:
-        case BasicAuth():
-            pair = f"{auth.username}:{auth.password.reveal()}".encode()
-            credential = ("Authorization", f"Basic {base64.b64encode(pair).decode('ascii')}")
-        case BearerAuth():
-            credential = ("Authorization", f"Bearer {auth.token.reveal()}")
-        case HeaderAuth():
-            credential = (auth.name, auth.value.reveal())
-        case _ if isinstance(auth, FetchedAuth):
-            credential = ("Authorization", "Bearer")
-        case _:
-            return headers, None
+    credential = credential_header(auth)
+    if credential is None:
+        return headers, None
     kept = tuple(header for header in headers if header[0].lower() != credential[0].lower())
     warning = None
     if len(kept) < len(headers):
@@ -190,6 +201,15 @@ def with_credential(
             "the connection's credential was sent."
         )
     return (*kept, credential), warning
+
+
+def secret_texts(connection: Connection) -> tuple[str, ...]:
+    """Return the texts by which any credential of a connection could be recognised."""
+    return (
+        *credential_texts(connection.auth),
+        *proxy_texts(connection.proxy),
+        *(secret.reveal() for secret in connection.url_secrets),
+    )
 
 
 def credential_texts(auth: Auth) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from invoke_core.errors import (
     ResourceNotFoundError,
     TokenRejectedError,
 )
-from invoke_core.headers import credential_texts, proxy_texts
+from invoke_core.headers import secret_texts
 from invoke_core.journal import LOG_ROWS, RECORD_ROWS, LogEntry
 from invoke_core.lifecycle import Seen, TaskCompleted, advance
 from invoke_core.log import event_line
@@ -43,6 +43,7 @@ from invoke_core.timeline import (
 )
 from invoke_core.transitions import MOST_TRIES
 from invoke_core.uploads import UploadMask, lines_of, read_page
+from invoke_core.variables import Masker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -309,14 +310,12 @@ class PlanService:
         record = plan.loaded.record
         known = self.connections.find(record.invocation.connection)
         connection = known.connection if known else None
-        auth = connection.auth if connection else NoAuth()
-        proxy = connection.proxy if connection else EgressProxy()
-        texts = (*credential_texts(auth), *proxy_texts(proxy))
-        secrets = self.seal.unseal(record.sealed, token=plan.token)
-        if connection:
-            fetched = self.credentials.known(connection)
-            texts = (*texts, *(token.reveal() for token in fetched))
-        return UploadMask(credential_masker(auth, proxy), (*texts, plan.token, *secrets))
+        secrets = (plan.token, *self.seal.unseal(record.sealed, token=plan.token))
+        if connection is None:
+            return UploadMask(Masker(()), secrets)
+        fetched = (token.reveal() for token in self.credentials.known(connection))
+        texts = (*secret_texts(connection), *fetched)
+        return UploadMask(credential_masker(connection), (*texts, *secrets))
 
     def _append(self, plan: OpenPlan, addition_to: Callable[[Loaded], _Addition]) -> Any:  # noqa: ANN401  # what the addition answers; its maker knows
         """Add to a plan what a function says, asked anew whenever somebody else was first."""

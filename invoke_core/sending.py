@@ -6,13 +6,20 @@ import re
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from invoke_core.answers import AnswerReading
-from invoke_core.connections import BearerAuth, EgressProxy, FetchedAuth
-from invoke_core.errors import ConnectionUnavailableError, SendError
-from invoke_core.headers import credential_texts, proxy_texts, with_credential
+from invoke_core.connections import BearerAuth, FetchedAuth
+from invoke_core.errors import ConnectionUnavailableError, PolicyError, SendError
+from invoke_core.headers import (
+    credential_header,
+    credential_texts,
+    secret_texts,
+    with_credential,
+)
 from invoke_core.lifecycle import Exchanged
 from invoke_core.model import (
+    MASK,
     CompletionEvent,
     Effect,
     Issue,
@@ -50,8 +57,10 @@ class Prepared:
         connection: The connection it uses.
         request: What will stand on the wire.
         view: What may be shown of it.
-        masker: Hides every secret of the task and its connection.
-        credential: Hides the connection's own credential in an answer.
+        masker: Hides the secrets of the task, in what its author wrote.
+        credential: Hides the connection's own credentials, in what comes from the target. The
+            author's own text is not searched for them: it would tell whoever may use the
+            connection whether he guessed one.
         warnings: Remarks for the author, masked.
     """
 
@@ -62,6 +71,10 @@ class Prepared:
     masker: Masker
     credential: Masker
     warnings: tuple[str, ...]
+
+    def shown(self, text: str) -> str:
+        """Return a sentence that may quote the target as it may be shown."""
+        return self.masker.show(self.credential.hide(text))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,8 +144,7 @@ class Sending:
         """
         connection = self._connection(task.connection)
         url = self._granted_url(task, connection, caller)
-        credential = credential_masker(connection.auth, connection.proxy)
-        masker = credential.also((*task.secrets, token))
+        masker = Masker((*task.secrets, token))
         headers, warning = with_credential(_with_trace(task.headers, trace), connection.auth)
         request = OutgoingRequest(method=task.method, url=url, headers=headers, body=task.body)
         warnings = [*task.warnings, *([warning] if warning else []), *_tls_warnings(connection)]
@@ -144,13 +156,11 @@ class Sending:
             request=request,
             view=RequestView(
                 method=request.method,
-                url=masker.show_url(self._sender.prepared_url(url)),
-                headers={
-                    masker.show(name): masker.show_header(name, value) for name, value in headers
-                },
+                url=masker.show_url(self._without_secrets(url, connection)),
+                headers=_shown_headers(headers, connection, masker),
             ),
             masker=masker,
-            credential=credential,
+            credential=credential_masker(connection),
             warnings=tuple(masker.show(text) for text in warnings),
         )
 
@@ -183,7 +193,7 @@ class Sending:
         try:
             token = self._credentials.token(prepared.connection, timeout_s=timeout_s)
         except SendError as error:
-            return _failed(error, prepared.masker)
+            return _failed(error, prepared)
         prepared = self._bearing(prepared, token)
         sent = self._exchanged(prepared, self._left_s(ends_at))
         return self._sent_anew(prepared, token, sent, ends_at) if _is_refused(sent) else sent
@@ -196,7 +206,7 @@ class Sending:
                 connection, timeout_s=self._left_s(ends_at), refused=token
             )
         except SendError as error:
-            return _with_warning(sent, prepared.masker.show(error.message))
+            return _with_warning(sent, prepared.shown(error.message))
         if renewed == token:
             return sent
         again = self._exchanged(self._bearing(prepared, renewed), self._left_s(ends_at))
@@ -221,7 +231,6 @@ class Sending:
         return replace(
             prepared,
             request=replace(prepared.request, headers=headers),
-            masker=prepared.masker.also(texts),
             credential=prepared.credential.also(texts),
         )
 
@@ -245,7 +254,7 @@ class Sending:
                     body_bytes=len(answer.body),
                 )
         except SendError as error:
-            return _failed(error, prepared.masker)
+            return _failed(error, prepared)
 
     def _connection(self, name: str) -> Connection:
         known = self._connections.find(name)
@@ -258,26 +267,55 @@ class Sending:
         allow = connection.allow
         judge_grant(allow, method=task.method, caller=caller, connection=connection.name)
         url = full_url(connection, task.url_suffix)
-        judge_url(url, base=connection.url, allow=allow)
+        _judge_url(url, connection.url, connection)
         self._judge_prepared(self._sender.prepared_url(url), connection)
         return url
 
     def _judge_prepared(self, url: str, connection: Connection) -> None:
-        base = self._sender.prepared_url(connection.url)
-        judge_url(url, base=base, allow=connection.allow)
+        _judge_url(url, self._sender.prepared_url(connection.url), connection)
 
-
-_DIRECT: Final = EgressProxy()
+    def _without_secrets(self, url: str, connection: Connection) -> str:
+        """Return a granted URL as it is sent, without what is secret in the connection's part."""
+        whole, base = self._sender.prepared_url(url), self._sender.prepared_url(connection.url)
+        shown = credential_masker(connection).hide(base)
+        if shown == base:
+            return whole
+        if whole.startswith(base):
+            return shown + whole[len(base) :]
+        # Escapes at the seam changed the connection's part, and its end cannot be told.
+        parts = urlsplit(base)
+        return f"{parts.scheme}://{parts.netloc}/{MASK}"
 
 
 @lru_cache(maxsize=256)
-def credential_masker(auth: Auth, proxy: EgressProxy = _DIRECT) -> Masker:
+def credential_masker(connection: Connection) -> Masker:
     """Return what masks the credentials of a connection; making it costs more than using it."""
-    return Masker((*credential_texts(auth), *proxy_texts(proxy)))
+    return Masker(secret_texts(connection))
 
 
-def _failed(error: SendError, masker: Masker) -> Sent:
-    reason = Reason(ReasonCode(error.code), masker.show(error.message), Effect(error.effect))
+def _judge_url(url: str, base: str, connection: Connection) -> None:
+    try:
+        judge_url(url, base=base, allow=connection.allow)
+    except PolicyError as error:
+        # The paths that are granted may hold the key that stands in the connection's URL; nothing
+        # in the sentence is the caller's.
+        raise PolicyError(credential_masker(connection).hide(error.message)) from None
+
+
+def _shown_headers(
+    headers: tuple[tuple[str, str], ...], connection: Connection, masker: Masker
+) -> dict[str, str]:
+    """Return the headers of a request as they may be shown, the credential's by its name."""
+    credential = credential_header(connection.auth)
+    hidden = credential[0] if credential else None
+    return {
+        masker.show(name): MASK if name == hidden else masker.show_header(name, value)
+        for name, value in headers
+    }
+
+
+def _failed(error: SendError, prepared: Prepared) -> Sent:
+    reason = Reason(ReasonCode(error.code), prepared.shown(error.message), Effect(error.effect))
     return Sent(outcome=Exchanged(result=Result.FAILED, reason=reason))
 
 

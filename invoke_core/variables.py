@@ -74,6 +74,15 @@ def is_secret_header(name: str) -> bool:
     return _SECRET_HEADER.fullmatch(name) is not None
 
 
+def is_secret_parameter(name: str) -> bool:
+    """Tell whether the value of a query parameter is never shown, whatever it is.
+
+    Args:
+        name: As it stands in the URL, escapes and all.
+    """
+    return _SECRET_PARAMETER.fullmatch(unquote_plus(name)) is not None
+
+
 class Masker:
     """Replaces secrets by ``***``, in each form in which they travel.
 
@@ -176,7 +185,7 @@ class Masker:
 
 def _shown_parameter(pair: str) -> str:
     name, mark, _ = pair.partition("=")
-    if mark and _SECRET_PARAMETER.fullmatch(unquote_plus(name)):
+    if mark and is_secret_parameter(name):
         return f"{name}={MASK}"
     return pair
 

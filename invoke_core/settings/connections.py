@@ -17,6 +17,7 @@ from invoke_core.connections import (
     Limits,
     NoAuth,
     RedirectRule,
+    Secret,
     TlsOptions,
 )
 from invoke_core.documents import JsonNumber
@@ -26,6 +27,8 @@ from invoke_core.settings.clouds import CLOUDS, DEVOPS_SCOPE, scope_of
 from invoke_core.settings.credentials import AuthReading, EntraTarget
 from invoke_core.settings.definitions import SETTING
 from invoke_core.settings.proxies import A_PROXY, environment_proxy, proxy_server
+from invoke_core.settings.url_secrets import url_secrets
+from invoke_core.variables import SHORTEST_SECRET
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -96,6 +99,7 @@ class _DefinitionReader(AuthReading):
             name=self._name,
             kind=kind,
             url=url,
+            url_secrets=self._url_secrets(kind, definition),
             auth=auth,
             allow=self._allow(definition.get("allow")),
             tls=self._tls(definition.get("tls")),
@@ -119,6 +123,21 @@ class _DefinitionReader(AuthReading):
                 return self._url(members.get("url")), EntraTarget(DEVOPS_SCOPE)
             case ConnectionKind.AZURE_RESOURCE_MANAGER:
                 return self._resource_manager(members)
+
+    def _url_secrets(
+        self, kind: ConnectionKind, members: Mapping[str, JsonValue]
+    ) -> tuple[Secret, ...]:
+        is_azure = kind is ConnectionKind.AZURE_RESOURCE_MANAGER
+        where = "resourceManagerEndpoint" if is_azure else "url"
+        written = members.get(where)
+        if not isinstance(written, str):
+            return ()
+        secrets = url_secrets(written, self._environ)
+        if any(len(secret) < SHORTEST_SECRET for secret in secrets):
+            self._warn(
+                f"a secret in {where} is too short to be masked ({SHORTEST_SECRET} characters are)."
+            )
+        return tuple(Secret(secret) for secret in secrets)
 
     def _resource_manager(self, members: Mapping[str, JsonValue]) -> tuple[str, EntraTarget]:
         if all(members.get(key) is None for key in _OWN_CLOUD):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SETTING: Final = "SERVICE_CONNECTIONS"
 
-_REFERENCE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+REFERENCE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _UNRESOLVED: Final = "@microsoft.keyvault("
 
 
@@ -87,7 +87,7 @@ class DefinitionReading:
                 "a Key Vault reference is resolved in an application setting only; "
                 "put it there and refer to the setting with ${NAME}.",
             )
-        text = _REFERENCE.sub(lambda reference: self._setting(reference[1], where), value)
+        text = REFERENCE.sub(lambda reference: self._setting(reference[1], where), value)
         if not text.strip() and not may_be_empty and len(self.faults) == before:
             self._fault(where, "it is empty.")
         return text
@@ -131,7 +131,7 @@ class DefinitionReading:
         return tuple(self._text(item, where) for item in value)
 
     def _judge_secret(self, where: str, written: JsonValue, text: str) -> None:
-        if isinstance(written, str) and written and not _REFERENCE.search(written):
+        if isinstance(written, str) and written and not REFERENCE.search(written):
             self._warn(
                 f"{where} stands in the definition itself; refer to a setting with ${{NAME}}."
             )

@@ -82,7 +82,9 @@ def test_a_request_echoed_as_it_was_tells_a_criteria_nothing_of_the_credential(
 
     results = [answered.json["criteria"]["result"] for answered in guesses]
     assert results == [False, False, False, True]
-    assert all(sent.encode() not in answered.body for answered in guesses)
+    # Whoever wrote it sees what he wrote, and nothing else that holds it.
+    assert all(sent.encode() not in answered.body for answered in guesses[1:])
+    assert sent not in json.dumps(guesses[0].json["response"])
 
 
 def test_a_proxy_that_echoes_its_credential_shows_it_to_nobody(

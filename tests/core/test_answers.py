@@ -213,7 +213,7 @@ def test_a_long_text_is_cut_between_characters() -> None:
 def test_a_long_text_is_masked_before_it_is_cut() -> None:
     text = padded("", "swordfish", SHOWN_BODY_BYTES + 4)
 
-    assert shown_body(reading(text, credential=CREDENTIAL), CREDENTIAL) == (
+    assert shown_body(reading(text, credential=CREDENTIAL)) == (
         "x" * (SHOWN_BODY_BYTES - 5) + "***",
         True,
     )
@@ -223,13 +223,17 @@ def test_a_long_text_is_masked_before_it_is_cut() -> None:
     "secret",
     [r"\u0073wordfish", "swordfish", r"sw\u006frdfish", 'swordfish", "a": "swordfish'],
 )
-@pytest.mark.parametrize("credential", [NOBODY, CREDENTIAL], ids=["variable", "credential"])
+@pytest.mark.parametrize(
+    ("credential", "shown"),
+    [(NOBODY, CREDENTIAL), (CREDENTIAL, NOBODY)],
+    ids=["variable", "credential"],
+)
 def test_a_long_document_is_masked_after_parsing_and_then_cut(
-    secret: str, credential: Masker
+    secret: str, credential: Masker, shown: Masker
 ) -> None:
     text = padded(f'{{"n": 1.10, "a": "{secret}", "b": "', '"}', SHOWN_BODY_BYTES * 2)
 
-    body, truncated = shown_body(reading(text, credential=credential), CREDENTIAL)
+    body, truncated = shown_body(reading(text, credential=credential), shown)
 
     assert truncated
     assert isinstance(body, str)
@@ -240,7 +244,7 @@ def test_a_long_document_is_masked_after_parsing_and_then_cut(
 def test_a_secret_that_a_later_duplicate_hides_is_not_shown_raw() -> None:
     text = padded('{"a": "swordfish", "a": "\\u0061", "b": "', '"}', SHOWN_BODY_BYTES * 2)
 
-    body, _ = shown_body(reading(text, credential=CREDENTIAL), CREDENTIAL)
+    body, _ = shown_body(reading(text, credential=CREDENTIAL))
 
     assert isinstance(body, str)
     assert body.startswith('{"a":"a","b":"xxx')

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from invoke_core.connections import Auth
 
+IDENTITY = {"scheme": "managedIdentity"}
 URL = "https://api.example.com/v1"
 ACCOUNT = {"AzureWebJobsStorage__accountName": "mine"}
 AZURE = {
@@ -617,6 +618,32 @@ def test_a_secret_too_short_to_be_masked_is_warned_about(tmp_path: Path) -> None
         "connection 'demo': auth.token is too short to be masked (4 characters are).",
     )
     assert read(tmp_path, auth=auth, environ={"P": "abcd"}).warnings == ()
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"url": "https://h.example/${HOOK_KEY}"},
+        {"type": "azureDevOps", "url": "https://h.example/${HOOK_KEY}", "auth": IDENTITY},
+        {
+            "type": "azureResourceManager",
+            "url": ...,
+            "resourceManagerEndpoint": "https://h.example/${HOOK_KEY}",
+            "audience": "https://h.example",
+            "auth": IDENTITY,
+        },
+    ],
+)
+def test_a_key_in_the_url_of_any_kind_of_connection_is_a_secret(
+    tmp_path: Path, members: dict[str, object]
+) -> None:
+    long, short = {"HOOK_KEY": "abcd"}, {"HOOK_KEY": "abc"}
+    (warning,) = read(tmp_path, environ=short, **members).warnings
+
+    assert connection(tmp_path, environ=long, **members).url_secrets == (Secret("abcd"),)
+    assert read(tmp_path, environ=long, **members).warnings == ()
+    assert warning.endswith("is too short to be masked (4 characters are).")
+    assert "abc" not in warning
 
 
 def test_a_certificate_that_is_not_checked_is_warned_about(tmp_path: Path) -> None:

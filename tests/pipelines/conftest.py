@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 BASE_URL = "https://invoke.example.com"
 PASSWORD = "s3cret/pä$$ word"
+URL_KEY = "k7/Qz-9"
 VARIABLE = "line one of it\r\nline two of it"
 START = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -248,7 +249,8 @@ def make_plan(
     connection = Connection(
         name="demo",
         kind=ConnectionKind.GENERIC,
-        url="https://api.example.com",
+        url=f"https://api.example.com/{URL_KEY}",
+        url_secrets=(Secret(URL_KEY),),
         auth=BasicAuth(username="svc", password=Secret(PASSWORD)),
     )
     token, seal = secrets.token_urlsafe(32), TokenSeal()

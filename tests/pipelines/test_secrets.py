@@ -10,7 +10,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from tests.pipelines.conftest import PASSWORD, VARIABLE, basic, make_plan
+from tests.pipelines.conftest import PASSWORD, URL_KEY, VARIABLE, basic, make_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,6 +88,12 @@ def test_a_credential_written_in_latin_1_is_not_stored(plan: Plan) -> None:
     plan.call("POST", f"/logs/{log_id}", f"<{PASSWORD}>".encode("latin-1"))
 
     assert plan.call("GET", f"/logs/{log_id}").json["value"] == ["<***>"]
+
+
+def test_a_key_in_the_url_of_the_connection_is_not_stored(plan: Plan) -> None:
+    plan.call("POST", plan.feed_path, {"value": [f"GET https://api.example.com/{URL_KEY}/a"]})
+
+    assert plan.log_text().endswith("GET https://api.example.com/***/a")
 
 
 def test_a_secret_of_several_lines_is_masked_line_by_line(plan: Plan) -> None:
