@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from invoke_core.callback_values import NO_GUID, guid_form, members, read_guid, read_text, refuse
-from invoke_core.connections import EgressProxy, NoAuth
 from invoke_core.documents import JsonNumber
 from invoke_core.drafts import hash_token
 from invoke_core.encoding import time_form, whole_number

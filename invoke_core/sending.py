@@ -37,7 +37,7 @@ from invoke_core.verdict import judge
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from invoke_core.connections import Auth, Connection, ConnectionBook
+    from invoke_core.connections import Connection, ConnectionBook
     from invoke_core.inputs import Task
     from invoke_core.model import Answer, Correlation, Secret
     from invoke_core.ports import Credentials, Sender

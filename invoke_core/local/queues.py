@@ -26,8 +26,8 @@ from invoke_core.adapters.queues import POISON
 from invoke_core.errors import StoreUnavailableError
 from invoke_core.local.errors import LocalServerError
 from invoke_core.local.host_json import SHORTEST_POLLING
-from invoke_core.threads import Threads
 from invoke_core.settings import read_account
+from invoke_core.threads import Threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -17,12 +17,11 @@ from invoke_core.connections import (
     Limits,
     NoAuth,
     RedirectRule,
-    Secret,
     TlsOptions,
 )
 from invoke_core.documents import JsonNumber
 from invoke_core.errors import Fault
-from invoke_core.model import Method
+from invoke_core.model import Method, Secret
 from invoke_core.settings.clouds import CLOUDS, DEVOPS_SCOPE, scope_of
 from invoke_core.settings.credentials import AuthReading, EntraTarget
 from invoke_core.settings.definitions import SETTING
