@@ -7,6 +7,7 @@ more.
 from __future__ import annotations
 
 import json
+import logging
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,6 +40,9 @@ _READ_LIMIT_S: Final = 5.0
 _PAUSES_S: Final = (0.1, 0.6)
 _LEAST_LEFT_S: Final = 0.5
 _PASSING_STATUSES: Final = frozenset({408, 429, 500, 502, 503, 504})
+
+# Each request would be a page of the log otherwise, and an empty queue is asked every two seconds.
+logging.getLogger("azure.core.pipeline.policies.http_logging_policy").setLevel(logging.WARNING)
 
 NO_RETRIES: Final[Mapping[str, Any]] = {"retry_total": 0}
 """What a client of the libraries is made with.

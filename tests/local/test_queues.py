@@ -19,7 +19,7 @@ from invoke_core.errors import SettingsError
 from invoke_core.local.errors import LocalServerError
 from invoke_core.local.host_json import QueueSettings, read_queue_settings
 from invoke_core.local.indexing import index
-from invoke_core.local.queues import Backoff, QueueListener
+from invoke_core.local.queues import Backoff, QueueListener, _Held
 from invoke_core.local.server import LocalServer
 from invoke_core.model import Secret, StorageAccount
 from tests.azurite import connection_string
@@ -398,6 +398,70 @@ def test_an_outage_is_told_once_and_survived(
     assert len(told) == 1
     assert "503" in told[0]
     assert f"The queue '{queue.name}' answers again." in caplog.messages
+
+
+def test_a_message_that_cannot_be_deleted_comes_again(
+    azurite_queues: Azurite, tmp_path: Path
+) -> None:
+    seen: list[str] = []
+    with middleman(azurite_queues.port) as between:
+
+        def run(message: QueueMessage) -> None:
+            seen.append(_text(message))
+            if len(seen) == 1:
+                # Enough for all attempts to delete it, and for what the listener asks meanwhile.
+                between.faults.extend([Fault.BUSY] * 12)
+
+        queue = Queue(connection_string(queue_port=between.port))
+        listener = _listener(queue, tmp_path, run, hide_s=2)
+        queue.put("twice")
+        listener.start()
+        _until(lambda: len(seen) == 2, within_s=15)
+
+        _until(lambda: not between.faults and queue.is_empty())
+        assert listener.stop(timeout_s=5) == 0
+        queue.close()
+    assert seen == ["twice", "twice"]
+
+
+def test_a_message_that_could_not_be_kept_hidden_is_hidden_soon_after(
+    azurite_queues: Azurite, caplog: pytest.LogCaptureFixture
+) -> None:
+    with middleman(azurite_queues.port) as between:
+        queue = Queue(connection_string(queue_port=between.port))
+        queue.put("kept")
+        (message,) = queue.here.receive(most=1, hide_s=5)
+        held = _Held(queue.here, message, hide_s=60)
+        between.faults.extend([Fault.BUSY] * 3)
+
+        held.renew()
+        assert time.monotonic() < held.renew_at < time.monotonic() + 7
+        held.renew()
+
+        assert time.monotonic() + 20 < held.renew_at
+        kept = held.let_go()
+        assert (kept.next_visible_on - message.next_visible_on).total_seconds() > 30
+        assert not queue.here.delete(message)
+        assert queue.here.delete(kept)
+        queue.close()
+    assert caplog.text.count("A message may be handed out once more") == 1
+
+
+def test_what_arrives_while_the_server_stops_is_given_back_at_once(
+    queue: Queue, tmp_path: Path
+) -> None:
+    seen: list[str] = []
+    listener = _listener(queue, tmp_path, lambda message: seen.append(_text(message)))
+    queue.put("late")
+    # As if the stop had come between the request for messages and its answer.
+    listener._stopping = True
+
+    assert listener._poll()
+
+    (message,) = queue.here.receive(most=1, hide_s=60)
+    assert (message.text, message.dequeue_count) == ("late", 2)
+    assert seen == []
+    assert listener.stop(timeout_s=1) == 0
 
 
 def test_the_longer_a_queue_is_empty_the_longer_is_waited() -> None:

@@ -292,6 +292,14 @@ def test_as_many_threads_as_announced_share_the_connections(
     assert caplog.messages == []
 
 
+def test_requests_do_not_fill_the_log(alarms: AlarmQueue, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+
+    alarms.put("alarm", delay_s=0)
+
+    assert caplog.messages == []
+
+
 def test_an_identity_opens_the_queue_with_a_token(name: str, tmp_path: Path) -> None:
     authority = trustme.CA()
     certificate = authority.issue_cert("127.0.0.1")
