@@ -53,7 +53,7 @@ clean:
 .venv/dev-%/ready: | requirements.txt requirements-dev.txt
 	@$(call make_env,requirements-dev.txt)
 .venv/node-%/ready: | tests/node/package.json
-	@command -v npm >/dev/null || { echo 'make test needs Node.js 20 or newer with npm: the tests run a Table Storage emulator with it.' >&2; exit 1; }
+	@command -v npm >/dev/null || { echo 'make test needs Node.js 20 or newer with npm: the tests run an emulator of Azure Storage with it.' >&2; exit 1; }
 	@echo 'Preparing $(@D) (once) ...'
 	@rm -rf $(@D) && mkdir -p $(@D) && cp $| $(@D)
 	@cd $(@D) && npm install --no-package-lock --no-audit --no-fund --loglevel=error

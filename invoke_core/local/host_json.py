@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 SHORTEST_POLLING: Final = timedelta(milliseconds=100)
 
-_LONGEST_HIDING: Final = timedelta(days=7)
+_LONGEST: Final = timedelta(days=7)
 _MOST_IN_A_BATCH: Final = 32
 
 
@@ -84,10 +84,8 @@ def read_queue_settings(host_json: Path) -> QueueSettings:
         batch_size=batch_size,
         new_batch_threshold=number("newBatchThreshold", batch_size // 2, 0),
         max_dequeue_count=number("maxDequeueCount", 5, 1),
-        visibility_timeout=period("visibilityTimeout", "00:00:00", timedelta(), _LONGEST_HIDING),
-        max_polling_interval=period(
-            "maxPollingInterval", "00:01:00", SHORTEST_POLLING, timedelta.max
-        ),
+        visibility_timeout=period("visibilityTimeout", "00:00:00", timedelta(), _LONGEST),
+        max_polling_interval=period("maxPollingInterval", "00:01:00", SHORTEST_POLLING, _LONGEST),
     )
 
 

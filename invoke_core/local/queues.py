@@ -10,28 +10,24 @@ Source:
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import random
 import re
 import threading
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
-
-import azure.functions as func
-from azure.functions.meta import Datum
+from typing import TYPE_CHECKING, Final
 
 from invoke_core.adapters.queues import POISON
 from invoke_core.errors import StoreUnavailableError
 from invoke_core.local.errors import LocalServerError
 from invoke_core.local.host_json import SHORTEST_POLLING
+from invoke_core.local.messages import HeldMessage, make_argument
 from invoke_core.settings import read_account
 from invoke_core.threads import Threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from datetime import datetime
 
     from invoke_core.adapters.queue_requests import QueueRequests, Received
     from invoke_core.local.host_json import QueueSettings
@@ -39,8 +35,6 @@ if TYPE_CHECKING:
     from invoke_core.model import StorageAccount
 
 _log = logging.getLogger(__name__)
-
-_registry: Callable[[], Any] = func.get_binding_registry
 
 HIDE_S: Final = 600
 """Seconds for which a message is hidden when it is received."""
@@ -99,7 +93,7 @@ class QueueListener:
         self._loop = threading.Thread(target=self._listen, name=f"queue {name}", daemon=True)
         self._backoff = Backoff(settings.max_polling_interval.total_seconds())
         self._changed = threading.Condition()
-        self._held: set[_Held] = set()
+        self._held: set[HeldMessage] = set()
         self._stopping = False
         self._is_out = False
 
@@ -177,7 +171,7 @@ class QueueListener:
         return bool(messages)
 
     def _take(self, message: Received) -> None:
-        held = _Held(self._queue, message, self._hide_s)
+        held = HeldMessage(self._queue, message, hide_s=self._hide_s)
         with self._changed:
             stopping = self._stopping
             if not stopping:
@@ -188,10 +182,12 @@ class QueueListener:
             return
 
         def job() -> None:
-            self._without_fail(lambda: self._process(held))
-            with self._changed:
-                self._held.remove(held)
-                self._changed.notify_all()
+            try:
+                self._without_fail(lambda: self._process(held))
+            finally:
+                with self._changed:
+                    self._held.remove(held)
+                    self._changed.notify_all()
 
         self._threads.run(job)
 
@@ -201,7 +197,7 @@ class QueueListener:
         except StoreUnavailableError as error:
             _log.warning("A message of the queue '%s' will come again: %s", self._name, error)
 
-    def _process(self, held: _Held) -> None:
+    def _process(self, held: HeldMessage) -> None:
         """Do with a message what the host does."""
         most = self._settings.max_dequeue_count
         message = held.message
@@ -225,7 +221,7 @@ class QueueListener:
         name = self._function.name
         started = monotonic()
         try:
-            if self._function.call(_argument(message, text)) is not None:
+            if self._function.call(make_argument(message, text)) is not None:
                 # The worker says so too, and only once the function has run.
                 raise TypeError("a function with a queue trigger returns nothing")  # noqa: TRY301  # it fails like any other
         except Exception:  # noqa: BLE001  # whatever it is, the message comes again
@@ -240,42 +236,6 @@ class QueueListener:
             self._poison.send(message.body)
             self._queue.delete(message)
             _log.warning("A message was moved to the queue '%s'.", self._name + POISON)
-
-
-class _Held:
-    """A message that is kept hidden while its function runs."""
-
-    def __init__(self, queue: QueueRequests, message: Received, hide_s: int) -> None:
-        self.message = message
-        self.renew_at = monotonic() + hide_s / 2
-        self._queue = queue
-        self._hide_s = hide_s
-        self._turn = threading.Lock()
-
-    def renew(self) -> None:
-        """Hide it once more; a failure is made up for soon."""
-        with self._turn:
-            # The receipt changes with it, so nobody else may use it meanwhile.
-            if self.renew_at == math.inf:
-                return
-            self.renew_at = math.inf
-            try:
-                hidden = self._queue.hide(self.message, for_s=self._hide_s)
-            except StoreUnavailableError as error:
-                _log.warning("A message may be handed out once more: %s", error)
-                self.renew_at = monotonic() + self._hide_s / 10
-                return
-            if hidden is None:
-                _log.warning("A message was handed out once more before its function ended.")
-            else:
-                self.message = hidden
-                self.renew_at = monotonic() + self._hide_s / 2
-
-    def let_go(self) -> Received:
-        """Return the message with the receipt that counts, which stays the same from now on."""
-        with self._turn:
-            self.renew_at = math.inf
-            return self.message
 
 
 class Backoff:
@@ -313,27 +273,3 @@ def _open(account: StorageAccount, name: str, *, threads: int) -> QueueRequests:
     from invoke_core.adapters.queue_requests import QueueRequests  # noqa: PLC0415
 
     return QueueRequests(account, queue=name, threads=threads)
-
-
-def _argument(message: Received, text: str) -> object:
-    """Make the object the worker would make of what the host would send it."""
-
-    def moment(time: datetime) -> Datum:
-        return Datum(json.dumps(time.isoformat()), "json")
-
-    argument: object = (
-        _registry()
-        .get("queueTrigger")
-        .decode(
-            Datum(text, "string"),
-            trigger_metadata={
-                "Id": Datum(message.id, "string"),
-                "PopReceipt": Datum(message.pop_receipt, "string"),
-                "DequeueCount": Datum(json.dumps(message.dequeue_count), "json"),
-                "InsertionTime": moment(message.inserted_on),
-                "ExpirationTime": moment(message.expires_on),
-                "NextVisibleTime": moment(message.next_visible_on),
-            },
-        )
-    )
-    return argument

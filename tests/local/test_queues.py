@@ -19,7 +19,8 @@ from invoke_core.errors import SettingsError
 from invoke_core.local.errors import LocalServerError
 from invoke_core.local.host_json import QueueSettings, read_queue_settings
 from invoke_core.local.indexing import index
-from invoke_core.local.queues import Backoff, QueueListener, _Held
+from invoke_core.local.messages import HeldMessage
+from invoke_core.local.queues import Backoff, QueueListener
 from invoke_core.local.server import LocalServer
 from invoke_core.model import Secret, StorageAccount
 from tests.azurite import connection_string
@@ -431,7 +432,7 @@ def test_a_message_that_could_not_be_kept_hidden_is_hidden_soon_after(
         queue = Queue(connection_string(queue_port=between.port))
         queue.put("kept")
         (message,) = queue.here.receive(most=1, hide_s=5)
-        held = _Held(queue.here, message, hide_s=60)
+        held = HeldMessage(queue.here, message, hide_s=60)
         between.faults.extend([Fault.BUSY] * 3)
 
         held.renew()
