@@ -50,6 +50,12 @@ def invocations_cancel(req: func.HttpRequest) -> func.HttpResponse:
     return handlers().cancel(req)
 
 
+@app.route(route="api/invocations/{id}/outputs", methods=["GET"])
+def invocations_outputs(req: func.HttpRequest) -> func.HttpResponse:
+    """Return what an invocation puts out, in the form a pipeline takes in."""
+    return handlers().outputs(req)
+
+
 @app.route(route="api/criteria/evaluate", methods=["POST"])
 def criteria_evaluate(req: func.HttpRequest) -> func.HttpResponse:
     """Evaluate a criteria against a pasted answer; nothing is sent."""

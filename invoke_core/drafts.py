@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from invoke_core.inputs import read_task
-from invoke_core.lifecycle import skipped
+from invoke_core.lifecycle import StatusUrl, skipped
 from invoke_core.model import (
     CompletionEvent,
     Correlation,
@@ -19,8 +19,9 @@ from invoke_core.model import (
     Reason,
     State,
 )
-from invoke_core.records import LEASE_GRACE, REPORT_GRACE, Record, Work
+from invoke_core.records import LEASE_GRACE, REPORT_GRACE, Gate, Polling, Record, Work
 from invoke_core.resting import RestingStep, decode_step, encode_step
+from invoke_core.variables import Masker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -209,9 +210,21 @@ class Drafts:
         resting = decode_step(self._opened(step, invocation.id))
         call = Call(document=resting.document, caller=resting.caller, trace=resting.trace)
         prepared, token = self._prepared(call, invocation.correlation)
+        poll = record.work.poll if record.work else None
+        if poll is not None and poll.url:
+            url = self._opened(poll.url.encode(), invocation.id).decode()
+            asked = StatusUrl(url=url, shown_url=poll.shown_url, source=poll.source)
+            prepared = self.sending.prepare_status(prepared, asked)
         return Further(
             prepared=prepared, token_hash=_hash(token), sealed=self._sealed(prepared.task, token)
         )
+
+    def kept(self, status_url: StatusUrl, plan_id: str) -> StatusUrl | None:
+        """Return a status URL as it may be kept; None where it has a secret and there is no key."""
+        url = status_url.url
+        if not self.state_seal.available and Masker(()).show_url(url) != url:
+            return None
+        return replace(status_url, url=self._closed(url.encode(), plan_id).decode())
 
     def _prepared(self, call: Call, correlation: Correlation) -> tuple[Prepared, str]:
         """Return the request of a call, and its AuthToken; empty where nobody is to call back."""
@@ -233,16 +246,31 @@ class Drafts:
         return prepared, token
 
     def _work(self, call: Call, task: Task, created_at: datetime) -> Work | None:
-        if call.is_async:
-            return Work(retries=task.retries, due_at=created_at)
-        return Work(retries=task.retries, holder=self.new_id()) if task.retries else None
+        if task.gate is not None:
+            due_at = created_at + _whole_ms(task.gate.stabilization_s)
+            gate = Gate(
+                interval=_whole_ms(task.gate.interval_s),
+                success=_whole_ms(task.gate.success_s),
+                due_at=due_at,
+            )
+            return Work(due_at=due_at, gate=gate)
+        if not call.is_async and not task.may_outlive_its_call:
+            return None
+        return Work(
+            retries=task.retries,
+            due_at=created_at if call.is_async else None,
+            holder="" if call.is_async else self.new_id(),
+            poll=Polling(interval=_whole_ms(task.poll.interval_s)) if task.poll else None,
+        )
 
     def _at_rest(self, call: Call, record: Record) -> bytes:
         step = RestingStep(document=call.document, caller=call.caller, trace=call.trace)
-        plain = encode_step(step)
+        return self._closed(encode_step(step), record.invocation.id)
+
+    def _closed(self, plain: bytes, plan_id: str) -> bytes:
         if not self.state_seal.available:
             return _PLAIN + plain
-        return _SEALED + self.state_seal.seal(plain, plan_id=record.invocation.id).encode()
+        return _SEALED + self.state_seal.seal(plain, plan_id=plan_id).encode()
 
     def _opened(self, step: bytes, plan_id: str) -> bytes:
         form, text = step[:1], step[1:]

@@ -9,7 +9,7 @@ Source: HTTP contract, section 4; design, "State" (rows carry a schema number).
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from invoke_core.documents import JsonNumber, dump_json
@@ -18,6 +18,7 @@ from invoke_core.model import (
     Correlation,
     CriteriaView,
     Effect,
+    Evaluation,
     Invocation,
     Issue,
     IssueType,
@@ -28,10 +29,12 @@ from invoke_core.model import (
     Result,
     State,
 )
-from invoke_core.records import Ending, Record, Work
+from invoke_core.records import Ending, Gate, Polling, Record, Work
 
 if TYPE_CHECKING:
     from invoke_core.documents import JsonValue
+
+_MS: Final = timedelta(milliseconds=1)
 
 SCHEMA: Final = 1
 """Written into every row; a row with a higher number was written by a later version."""
@@ -45,7 +48,7 @@ def shown_form(invocation: Invocation) -> dict[str, JsonValue]:
 
     Returns:
         Every stored member of the contract; absent parts are None. Members that are derived
-        (``links``, ``outputs``, ``variables``, ``evaluations``) are not in it.
+        (``links``, ``variables``) are not in it.
     """
     return {
         "id": invocation.id,
@@ -60,6 +63,8 @@ def shown_form(invocation: Invocation) -> dict[str, JsonValue]:
         "response": _response_form(invocation.response),
         "criteria": _criteria_form(invocation.criteria),
         "attempts": invocation.attempts,
+        "evaluations": [_evaluation_form(one) for one in invocation.evaluations],
+        "outputs": {**invocation.outputs},
         "createdAt": time_form(invocation.created_at),
         "startedAt": optional_time_form(invocation.started_at),
         "finishedAt": optional_time_form(invocation.finished_at),
@@ -149,7 +154,36 @@ def _work_form(work: Work | None) -> JsonValue:
         "isHeld": work.is_held,
         "holder": work.holder,
         "interruptions": work.interruptions,
+        "gate": _gate_form(work.gate),
+        "poll": _poll_form(work.poll),
     }
+
+
+def _gate_form(gate: Gate | None) -> JsonValue:
+    if gate is None:
+        return None
+    return {
+        "intervalMs": _ms(gate.interval),
+        "successMs": _ms(gate.success),
+        "dueAt": time_form(gate.due_at),
+        "succeededSince": optional_time_form(gate.succeeded_since),
+    }
+
+
+def _poll_form(poll: Polling | None) -> JsonValue:
+    if poll is None:
+        return None
+    return {
+        "intervalMs": _ms(poll.interval),
+        "url": poll.url,
+        "shownUrl": poll.shown_url,
+        "source": poll.source,
+        "failures": poll.failures,
+    }
+
+
+def _ms(duration: timedelta) -> int:
+    return round(duration / _MS)
 
 
 def _reason_form(reason: Reason | None) -> JsonValue:
@@ -166,6 +200,15 @@ def _request_form(request: RequestView | None) -> JsonValue:
     if request is None:
         return None
     return {"method": request.method, "url": request.url, "headers": {**request.headers}}
+
+
+def _evaluation_form(evaluation: Evaluation) -> JsonValue:
+    return {
+        "at": time_form(evaluation.at),
+        "result": evaluation.result.value,
+        "reason": _reason_form(evaluation.reason),
+        "status": evaluation.status,
+    }
 
 
 def _response_form(response: ResponseView | None) -> JsonValue:
@@ -218,6 +261,8 @@ def _invocation(form: dict[str, Any]) -> Invocation:
         response=_response(form["response"]),
         criteria=_criteria(form["criteria"]),
         attempts=whole_number(form["attempts"]),
+        evaluations=tuple(_evaluation(one) for one in form.get("evaluations", ())),
+        outputs=form.get("outputs", {}),
         created_at=read_time(form["createdAt"]),
         started_at=_optional_time(form["startedAt"]),
         finished_at=_optional_time(form["finishedAt"]),
@@ -254,6 +299,31 @@ def _work(form: dict[str, Any] | None) -> Work | None:
         is_held=form["isHeld"],
         holder=form["holder"],
         interruptions=whole_number(form["interruptions"]),
+        gate=_gate(form["gate"]),
+        poll=_poll(form["poll"]),
+    )
+
+
+def _gate(form: dict[str, Any] | None) -> Gate | None:
+    if form is None:
+        return None
+    return Gate(
+        interval=whole_number(form["intervalMs"]) * _MS,
+        success=whole_number(form["successMs"]) * _MS,
+        due_at=read_time(form["dueAt"]),
+        succeeded_since=_optional_time(form["succeededSince"]),
+    )
+
+
+def _poll(form: dict[str, Any] | None) -> Polling | None:
+    if form is None:
+        return None
+    return Polling(
+        interval=whole_number(form["intervalMs"]) * _MS,
+        url=form["url"],
+        shown_url=form["shownUrl"],
+        source=form["source"],
+        failures=whole_number(form["failures"]),
     )
 
 
@@ -261,6 +331,15 @@ def _reason(form: dict[str, Any] | None) -> Reason | None:
     if form is None:
         return None
     return Reason(ReasonCode(form["code"]), form["message"], Effect(form["effect"]))
+
+
+def _evaluation(form: dict[str, Any]) -> Evaluation:
+    return Evaluation(
+        at=read_time(form["at"]),
+        result=Result(form["result"]),
+        reason=_reason(form["reason"]),
+        status=None if form["status"] is None else whole_number(form["status"]),
+    )
 
 
 def _response(form: dict[str, Any] | None) -> ResponseView | None:

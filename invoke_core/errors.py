@@ -225,6 +225,22 @@ class AnswerNotJsonError(ExpressionValueError):
     """A criteria reads ``root``, and the target's answer is not JSON."""
 
 
+class OutputFormatError(RequestError):
+    """Outputs cannot be written in the form that is asked for.
+
+    Attributes:
+        faults: What stands in the way, each with the pointer of the output.
+    """
+
+    def __init__(self, form: str, faults: Iterable[Fault]) -> None:
+        """Keep the faults."""
+        self.faults = tuple(faults)
+        super().__init__(
+            f"The form '{form}' cannot hold these outputs exactly: {len(self.faults)} of them. Use "
+            "the form 'json', or leave them out."
+        )
+
+
 class InvocationStateError(InvokeError):
     """An invocation is not in the state the call expects."""
 

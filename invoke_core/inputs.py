@@ -13,12 +13,16 @@ from invoke_core.connections import ConnectionKind
 from invoke_core.documents import dump_json, without_lone_surrogates
 from invoke_core.errors import ExpressionSyntaxError, InvalidInputError, did_you_mean
 from invoke_core.expressions import compile_criteria
+from invoke_core.gates import read_gate
 from invoke_core.headers import read_headers
 from invoke_core.model import CompletionEvent, Method
+from invoke_core.outputs import read_outputs
+from invoke_core.polling import read_poll
 from invoke_core.steps import (
     INPUT_ALIASES,
     FaultList,
     Given,
+    as_texts,
     macro_values,
     read_boolean,
     read_step,
@@ -35,8 +39,10 @@ if TYPE_CHECKING:
     from invoke_core.connections import ConnectionBook
     from invoke_core.documents import JsonValue
     from invoke_core.errors import Fault
-    from invoke_core.expressions import Criteria
+    from invoke_core.expressions import Criteria, JsonPath
+    from invoke_core.gates import GateOptions
     from invoke_core.model import Correlation
+    from invoke_core.polling import PollOptions
     from invoke_core.steps import Step
 
 DEFAULT_TIMEOUT_MINUTES: Final = 60
@@ -72,6 +78,9 @@ class Task:
         skip: Why the task is not to run; None where it is.
         continue_on_error: Whether a failure counts as a success with issues.
         retries: How often the task is tried again after a failure; 0 in Callback mode.
+        gate: How it is evaluated again until it passes; None where it is not.
+        poll: How the operation it starts is waited for; None where it is not.
+        outputs: Paths into the answer, by name.
         variables: Values of variables by name.
         inputs: Texts of the inputs by every name they have, for ``taskInputs[…]``.
         secrets: Values of secret variables.
@@ -94,11 +103,19 @@ class Task:
     skip: Skip | None
     continue_on_error: bool
     retries: int
+    gate: GateOptions | None
+    poll: PollOptions | None
+    outputs: dict[str, JsonPath]
     variables: dict[str, str] = field(repr=False)
     inputs: dict[str, str] = field(repr=False)
     secrets: tuple[str, ...] = field(repr=False)
     warnings: tuple[str, ...]
     asked: str = field(repr=False)
+
+    @property
+    def may_outlive_its_call(self) -> bool:
+        """Whether further requests may follow the first one."""
+        return bool(self.retries or self.gate or self.poll)
 
 
 def read_task(
@@ -133,7 +150,7 @@ def read_task(
     step = read_step(document, faults)
     reader = _Reader(step, faults, connections, correlation, token)
     task = reader.task()
-    if task is not None and (is_kept or task.retries) and not keeps_secrets():
+    if task is not None and (is_kept or task.may_outlive_its_call) and not keeps_secrets():
         reader.refuse_secrets(task)
     if faults.faults or task is None:
         raise InvalidInputError(faults.faults, secrets=reader.secrets)
@@ -175,6 +192,7 @@ class _Reader:
         valid_status = self._valid_status()
         skip = read_condition(self._step, self._faults, self._masker)
         self._check_retries()
+        gate, poll, outputs = self._gate(), self._poll(), self._outputs()
         if connection is None or method is None or valid_status is None:
             return None
         return Task(
@@ -187,11 +205,14 @@ class _Reader:
             criteria=criteria,
             valid_status=valid_status,
             completion_event=self._event,
-            timeout_s=60 * (self._step.timeout_minutes or DEFAULT_TIMEOUT_MINUTES),
+            timeout_s=self._timeout_s(gate, poll),
             condition_text=condition_text(self._step),
             skip=skip,
             continue_on_error=self._step.continue_on_error,
             retries=self._step.retries,
+            gate=gate,
+            poll=poll,
+            outputs=outputs,
             variables={v.name: v.value for v in self._step.variables.values()},
             inputs={
                 alias: text
@@ -202,6 +223,54 @@ class _Reader:
             warnings=tuple(dict.fromkeys(self._warnings)),
             asked=_asked(self._step),
         )
+
+    def _timeout_s(self, gate: GateOptions | None, poll: PollOptions | None) -> float:
+        """Return the time of the whole task; a gate and a poll have their own."""
+        if gate is not None:
+            return gate.timeout_s
+        if poll is not None:
+            return poll.timeout_s
+        return 60 * (self._step.timeout_minutes or DEFAULT_TIMEOUT_MINUTES)
+
+    def _gate(self) -> GateOptions | None:
+        given = self._step.gate
+        if given is None:
+            return None
+        self._refuse_with_callback(given, "gate")
+        if self._step.poll is not None:
+            self._faults.add(given.pointer, "'gate' and 'poll' do not go together; give one.")
+        if self._step.retries:
+            self._faults.add(
+                self._step.retries_pointer,
+                "'retryCountOnTaskFailure' does not go with 'gate', which goes on anyway.",
+            )
+        return read_gate(given, self._faults)
+
+    def _poll(self) -> PollOptions | None:
+        given = self._step.poll
+        if given is None:
+            return None
+        self._refuse_with_callback(given, "poll")
+        return read_poll(given, self._faults, self._masker)
+
+    def _outputs(self) -> dict[str, JsonPath]:
+        given = self._step.outputs
+        if given is None:
+            return {}
+        if self._event is CompletionEvent.CALLBACK:
+            self._faults.add(
+                given.pointer,
+                "'outputs' goes with 'waitForCompletion: false'; a callback puts out the variables "
+                "that the external service sets.",
+            )
+        return read_outputs(given, self._faults)
+
+    def _refuse_with_callback(self, given: Given, name: str) -> None:
+        if self._event is CompletionEvent.CALLBACK:
+            self._faults.add(
+                given.pointer,
+                f"'{name}' goes with 'waitForCompletion: false'; a callback ends the task itself.",
+            )
 
     def refuse_secrets(self, task: Task) -> None:
         """Note a fault for each secret of a step that is to be kept where none may be.
@@ -392,6 +461,9 @@ def _options_said(step: Step) -> dict[str, JsonValue]:
         options["enabled"] = False
     if step.retries:
         options["retryCountOnTaskFailure"] = str(step.retries)
+    for name, given in (("gate", step.gate), ("poll", step.poll), ("outputs", step.outputs)):
+        if given is not None:
+            options[name] = as_texts(given.value)
     return options
 
 

@@ -11,19 +11,37 @@ Source: HTTP contract, section 2 ("Callback", "Time limits"), section 3 ("Retrie
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from invoke_core.model import Effect, Issue, IssueType, Reason, ReasonCode, Result, State
-from invoke_core.records import Ending, Work, over_at, survives_interruption
+from invoke_core.gates import MOST_EVALUATIONS
+from invoke_core.model import (
+    Effect,
+    Evaluation,
+    Issue,
+    IssueType,
+    Reason,
+    ReasonCode,
+    Result,
+    State,
+)
+from invoke_core.records import (
+    MOST_POLL_FAILURES,
+    Ending,
+    Polling,
+    Work,
+    over_at,
+    survives_interruption,
+)
 from invoke_core.retries import may_repeat, pause
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime, timedelta
 
     from invoke_core.model import CriteriaView, ResponseView
-    from invoke_core.records import Record
+    from invoke_core.records import Gate, Record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +62,21 @@ class Begun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StatusUrl:
+    """Where the status of an operation is to be asked.
+
+    Attributes:
+        url: As it is kept.
+        shown_url: As it may be shown.
+        source: Where it was found.
+    """
+
+    url: str = field(repr=False)
+    shown_url: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Exchanged:
     """The exchange with the target is over.
 
@@ -53,6 +86,9 @@ class Exchanged:
         response: The answer, where there was one.
         criteria: How the criteria was evaluated, where one was.
         issues: Remarks that came up on the way.
+        outputs: What the answer puts out.
+        status_url: Where an operation goes on that the task waits for; None where it is over.
+        may_pass: Whether the failure of a status request says nothing about the operation.
         holder: The run that reports; empty for a task without work.
         told_pause: How long the target asks to be left alone, where it does.
         jitter: A random number from 0 to 1 that spreads the next try in time.
@@ -65,6 +101,9 @@ class Exchanged:
     response: ResponseView | None = None
     criteria: CriteriaView | None = None
     issues: tuple[Issue, ...] = ()
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    status_url: StatusUrl | None = None
+    may_pass: bool = False
     holder: str = ""
     told_pause: timedelta | None = None
     jitter: float = 0.0
@@ -138,10 +177,28 @@ def skipped(record: Record, reason: Reason) -> Record:
 
 def _with_time(record: Record, now: datetime) -> Record:
     """Let what is over end, at the moment it was over."""
-    moment = over_at(record)
-    if record.is_final or now < moment:
+    if record.is_final:
         return record
-    if record.report_by is not None and not record.waits_for_callback:
+    moment = over_at(record)
+    if now >= moment:
+        return _timed_out(record, moment)
+    work = record.work
+    if work is None or work.gate is None or record.report_by is None or now < record.report_by:
+        return record
+    if survives_interruption(record):
+        return record
+    reason = Reason(
+        ReasonCode.INTERRUPTED,
+        "The process that evaluated the gate was lost; whether the request took effect is not "
+        "known, so it is not sent again before the next evaluation is due.",
+        Effect.UNKNOWN,
+    )
+    lost = Exchanged(result=Result.FAILED, reason=reason)
+    return _evaluated(replace(record, report_by=None), work, work.gate, lost, now)
+
+
+def _timed_out(record: Record, moment: datetime) -> Record:
+    if record.report_by is not None and _ends_with_its_request(record):
         reason = Reason(
             ReasonCode.INTERRUPTED,
             "The process that ran the task ended before the request did; look at the target, "
@@ -150,13 +207,36 @@ def _with_time(record: Record, now: datetime) -> Record:
         )
         return _ended(record, Ending.INTERRUPTION, Result.FAILED, reason, moment)
     minutes = (record.invocation.deadline - record.invocation.created_at).total_seconds() / 60
-    within = f"within {minutes:g} minutes (timeoutInMinutes)"
-    if record.waits_for_callback and _was_sent(record):
-        code, message = ReasonCode.CALLBACK_TIMED_OUT, f"No TaskCompleted event came {within}."
-    else:
-        code, message = ReasonCode.TIMED_OUT, f"The request could not be sent {within}."
+    code, message = _what_timed_out(record, f"within {minutes:g} minutes")
     reason = Reason(code, message, _effect(record))
     return _ended(record, Ending.DEADLINE, Result.FAILED, reason, moment)
+
+
+def _ends_with_its_request(record: Record) -> bool:
+    work = record.work
+    waits = work is not None and (work.gate is not None or work.asks_status)
+    return not waits and not record.waits_for_callback
+
+
+def _what_timed_out(record: Record, within: str) -> tuple[ReasonCode, str]:
+    work, evaluations = record.work, record.invocation.evaluations
+    if work is not None and work.gate is not None:
+        told = _last_evaluation(evaluations[-1]) if evaluations else "It was never evaluated."
+        message = f"The gate did not pass {within} (gate.timeout). {told}"
+        return ReasonCode.GATE_TIMED_OUT, message
+    if work is not None and work.poll is not None:
+        message = f"The operation was not over {within} (poll.timeoutMinutes)."
+        return ReasonCode.POLL_TIMED_OUT, message
+    within = f"{within} (timeoutInMinutes)"
+    if record.waits_for_callback and _was_sent(record):
+        return ReasonCode.CALLBACK_TIMED_OUT, f"No TaskCompleted event came {within}."
+    return ReasonCode.TIMED_OUT, f"The request could not be sent {within}."
+
+
+def _last_evaluation(evaluation: Evaluation) -> str:
+    if evaluation.reason is None:
+        return "Its last evaluation succeeded, but not for long enough."
+    return f"Its last evaluation failed: {evaluation.reason.code}: {evaluation.reason.message}"
 
 
 def _completed(record: Record, result: Result, now: datetime) -> Record:
@@ -177,35 +257,38 @@ def _begun(record: Record, event: Begun, now: datetime) -> Record:
     work = record.work
     if record.is_final or work is None:
         return record
-    invocation = record.invocation
-    issues: tuple[Issue, ...] = ()
     if record.report_by is not None:
         if now < record.report_by or not survives_interruption(record):
             return record
-        lost = f"The process that sent request {invocation.attempts} was lost; it is sent again."
-        issues = (Issue(IssueType.WARNING, lost),)
+        sent = record.invocation.attempts
+        lost = f"The process that sent request {sent} was lost; it is sent again."
+        record = _with_issues(record, Issue(IssueType.WARNING, lost))
+        work = _lost(work)
     elif work.due_at is None or now < work.due_at:
         return record
+    elif work.gate is not None:
+        work = replace(work, gate=replace(work.gate, due_at=work.due_at))
+    invocation = record.invocation
     return replace(
         record,
         report_by=now + event.lease,
         token_hash=event.token_hash,
         sealed=event.sealed,
-        work=replace(
-            work,
-            due_at=None,
-            is_held=False,
-            holder=event.holder,
-            interruptions=work.interruptions + len(issues),
-        ),
+        work=replace(work, due_at=None, is_held=False, holder=event.holder),
         invocation=replace(
             invocation,
             state=State.IN_PROGRESS,
-            attempts=invocation.attempts + 1,
+            attempts=invocation.attempts + (0 if work.asks_status else 1),
             started_at=invocation.started_at or now,
-            issues=(*invocation.issues, *issues),
         ),
     )
+
+
+def _lost(work: Work) -> Work:
+    """Count a run that was lost with its process."""
+    if work.poll is not None and work.asks_status:
+        return replace(work, poll=replace(work.poll, failures=work.poll.failures + 1))
+    return replace(work, interruptions=work.interruptions + 1)
 
 
 def _exchanged(record: Record, event: Exchanged, now: datetime) -> Record:
@@ -223,14 +306,92 @@ def _exchanged(record: Record, event: Exchanged, now: datetime) -> Record:
             invocation,
             response=event.response,
             criteria=event.criteria,
-            issues=(*invocation.issues, *issues),
+            outputs=event.outputs,
         ),
     )
-    if record.is_final or event.result is None:
-        return reported
-    if record.work is not None and event.reason is not None and _may_be_tried_again(record, event):
-        return _tried_again(reported, record.work, event, event.reason, now)
-    return _ended(reported, Ending.EXCHANGE, event.result, event.reason, now)
+    reported = _with_issues(reported, *issues)
+    return reported if record.is_final else _decided(reported, event, now)
+
+
+def _decided(record: Record, event: Exchanged, now: datetime) -> Record:
+    """Return what comes after an exchange: an end, a wait, or another request."""
+    work = record.work
+    if work is not None and work.gate is not None:
+        return _evaluated(record, work, work.gate, event, now)
+    if work is not None and work.poll is not None and event.status_url is not None:
+        return _asked_again(record, event, event.status_url, now)
+    if event.result is None:
+        return record
+    if work is not None and event.reason is not None and _may_be_tried_again(record, event):
+        return _tried_again(record, work, event, event.reason, now)
+    return _ended(record, Ending.EXCHANGE, event.result, event.reason, now)
+
+
+def _evaluated(record: Record, work: Work, gate: Gate, event: Exchanged, now: datetime) -> Record:
+    """Take down an evaluation of a gate, which passes by it or is due again."""
+    passed = event.result is Result.SUCCEEDED
+    evaluation = Evaluation(
+        at=now,
+        result=Result.SUCCEEDED if passed else Result.FAILED,
+        reason=event.reason,
+        status=event.response.status if event.response else None,
+    )
+    kept = (*record.invocation.evaluations, evaluation)[-MOST_EVALUATIONS:]
+    record = replace(record, invocation=replace(record.invocation, evaluations=kept))
+    since = (gate.succeeded_since or gate.due_at) if passed else None
+    if since is not None and gate.due_at - since >= gate.success:
+        return _ended(record, Ending.EXCHANGE, Result.SUCCEEDED, None, now)
+    # Evaluations that were missed are not made up for.
+    steps = max(1, math.ceil((now - gate.due_at) / gate.interval))
+    due_at = gate.due_at + steps * gate.interval
+    is_in_time = due_at < record.invocation.deadline
+    return replace(
+        record,
+        work=replace(
+            work,
+            holder="",
+            due_at=due_at if is_in_time else None,
+            interruptions=0,
+            gate=replace(gate, succeeded_since=since),
+        ),
+    )
+
+
+def _asked_again(record: Record, event: Exchanged, status_url: StatusUrl, now: datetime) -> Record:
+    """Let an operation go on, and have its status asked once more."""
+    work = record.work
+    poll = work.poll if work else None
+    if work is None or poll is None:
+        return record
+    failures = poll.failures + 1 if event.may_pass else 0
+    if event.reason is not None and failures >= MOST_POLL_FAILURES:
+        message = (
+            f"{failures} status requests in a row have failed; the last one: {event.reason.message}"
+        )
+        reason = Reason(ReasonCode.POLL_FAILED, message, event.reason.effect)
+        return _ended(record, Ending.EXCHANGE, Result.FAILED, reason, now)
+    due_at = now + (poll.interval if event.told_pause is None else event.told_pause)
+    is_in_time = due_at < record.invocation.deadline
+    return replace(
+        record,
+        work=replace(
+            work,
+            holder="",
+            due_at=due_at if is_in_time else None,
+            is_held=_is_held(event, due_at),
+            poll=replace(
+                poll,
+                url=status_url.url,
+                shown_url=status_url.shown_url,
+                source=status_url.source,
+                failures=failures,
+            ),
+        ),
+    )
+
+
+def _is_held(event: Exchanged, due_at: datetime) -> bool:
+    return event.held_until is not None and due_at <= event.held_until
 
 
 def _may_be_tried_again(record: Record, event: Exchanged) -> bool:
@@ -274,7 +435,9 @@ def _tried_again(
             work,
             holder="",
             due_at=due_at,
-            is_held=event.held_until is not None and due_at <= event.held_until,
+            is_held=_is_held(event, due_at),
+            # The operation begins anew, with an answer of its own.
+            poll=Polling(interval=work.poll.interval) if work.poll else None,
         ),
     )
 
@@ -307,8 +470,10 @@ def _ended(
 
 
 def _with_issues(record: Record, *issues: Issue) -> Record:
+    """Add issues, each once: a gate would repeat the same hundreds of times."""
     invocation = record.invocation
-    return replace(record, invocation=replace(invocation, issues=(*invocation.issues, *issues)))
+    new = tuple(issue for issue in dict.fromkeys(issues) if issue not in invocation.issues)
+    return replace(record, invocation=replace(invocation, issues=(*invocation.issues, *new)))
 
 
 def _reported(result: Result) -> Reason | None:

@@ -98,10 +98,10 @@ def change_lines(before: Record, after: Record, *, now: datetime, body_bytes: in
     ]
     if after.is_final and not before.is_final:
         lines += _end_lines(after)
-    elif not after.is_final and after.invocation.attempts > before.invocation.attempts:
+    elif not after.is_final and _has_begun(before, after):
         lines += _request_lines(after, now, body_bytes)
     elif not after.is_final and has_reported:
-        lines.append(_waiting_line(after, now))
+        lines += _waiting_lines(after, now)
     return "\n".join(lines)
 
 
@@ -114,6 +114,8 @@ def _request_lines(record: Record, sent_at: datetime, body_bytes: int) -> list[s
     request, attempt = record.invocation.request, record.invocation.attempts
     if request is None:
         return []
+    if record.work is not None and record.work.poll is not None and record.work.asks_status:
+        return [f"{time_form(sent_at)} Asking for the status: {record.work.poll.shown_url}"]
     media_type = _header(request.headers, "content-type") if body_bytes else ""
     again = f" (request {attempt})" if attempt > 1 else ""
     return [
@@ -122,10 +124,30 @@ def _request_lines(record: Record, sent_at: datetime, body_bytes: int) -> list[s
     ]
 
 
-def _waiting_line(record: Record, now: datetime) -> str:
-    if record.work is not None and record.work.due_at is not None:
-        return f"{time_form(now)} Trying again at {time_form(record.work.due_at)}"
-    return f"{time_form(now)} Waiting for TaskCompleted until {_deadline(record)}"
+def _has_begun(before: Record, after: Record) -> bool:
+    """Tell whether a further request begins with a change."""
+    if after.work is None or before.work is None or after.report_by is None:
+        return False
+    return after.work.holder != before.work.holder
+
+
+def _waiting_lines(record: Record, now: datetime) -> list[str]:
+    work, at = record.work, time_form(now)
+    if work is None or record.waits_for_callback:
+        return [f"{at} Waiting for TaskCompleted until {_deadline(record)}"]
+    due = f"at {time_form(work.due_at)}" if work.due_at else f"no more before {_deadline(record)}"
+    if work.gate is not None:
+        return [_evaluation_line(record), f"{at} Next evaluation {due}"]
+    if work.asks_status:
+        return [f"{at} The operation goes on; asking for its status {due}"]
+    return [f"{at} Trying again {due}"]
+
+
+def _evaluation_line(record: Record) -> str:
+    evaluation = record.invocation.evaluations[-1]
+    if evaluation.reason is None:
+        return "Evaluation succeeded"
+    return f"Evaluation failed: {evaluation.reason.code}: {evaluation.reason.message}"
 
 
 def _answer_lines(response: ResponseView, body_bytes: int) -> list[str]:

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from invoke_core.documents import JsonValue
@@ -276,6 +277,23 @@ class CriteriaView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """One evaluation of a gate.
+
+    Attributes:
+        at: When it was.
+        result: Succeeded or failed.
+        reason: Why it failed; None where it did not.
+        status: The status of the answer; None where there was none.
+    """
+
+    at: datetime
+    result: Result
+    reason: Reason | None
+    status: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Invocation:
     """One run of one task (contract, section 4); all text in it is masked."""
 
@@ -296,4 +314,6 @@ class Invocation:
     finished_at: datetime | None
     deadline: datetime
     correlation: Correlation
+    evaluations: tuple[Evaluation, ...] = ()
+    outputs: Mapping[str, str] = field(default_factory=dict)
     issues: tuple[Issue, ...] = ()

@@ -58,6 +58,7 @@ PROBLEM_TYPES: Final[dict[type[errors.InvokeError], ProblemType]] = {
         404, "resourceNotFound", "There is nothing at this address"
     ),
     errors.PlanLimitError: ProblemType(413, "planLimit", "The plan holds as much as it may"),
+    errors.OutputFormatError: ProblemType(400, "outputFormat", "The form cannot hold the outputs"),
     errors.InvocationNotFoundError: ProblemType(404, "notFound", "There is no such invocation"),
     errors.InvocationEndedError: ProblemType(409, "alreadyEnded", "The invocation has ended"),
     errors.IdempotencyConflictError: ProblemType(
@@ -124,7 +125,7 @@ def problem_of(error: errors.InvokeError, *, instance: str, secrets: Iterable[st
     headers = {}
     if isinstance(error, errors.InvalidInputError):
         faults, masker = error.faults, masker.also(error.secrets)
-    if isinstance(error, errors.SettingsError):
+    if isinstance(error, (errors.SettingsError, errors.OutputFormatError)):
         faults = error.faults
     if isinstance(error, errors.TokenRejectedError):
         # The C# client sends its token only after this challenge, and only to "Basic".

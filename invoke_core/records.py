@@ -35,6 +35,10 @@ CALLBACKS_AFTER_END: Final = timedelta(hours=24)
 MOST_INTERRUPTIONS: Final = 3
 """How many processes may be lost to one task before it is given up: it may be what kills them."""
 
+MOST_POLL_FAILURES: Final = 5
+"""So many status requests in a row may fail for reasons that pass, or be lost with their process,
+before the operation is given up."""
+
 SENT_ONCE: Final = frozenset({Method.POST, Method.PATCH})
 """Methods whose request is never repeated while its effect is unknown (contract, section 3)."""
 
@@ -55,6 +59,44 @@ class Ending(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """How a gate stands.
+
+    Times are those the evaluations were due at, so that clocks of processes do not count.
+
+    Attributes:
+        interval: From one evaluation to the next.
+        success: For how long every evaluation has to succeed.
+        due_at: When the evaluation under way, or the last one, was due.
+        succeeded_since: The first of the successes without a failure since; None for none.
+    """
+
+    interval: timedelta
+    success: timedelta
+    due_at: datetime
+    succeeded_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Polling:
+    """How the waiting for a long operation stands.
+
+    Attributes:
+        interval: From one status request to the next, where the answer does not say otherwise.
+        url: The status URL as it is kept, sealed where it can be; empty before the operation.
+        shown_url: The same as it may be shown.
+        source: Where the URL was found (``polling.Source``).
+        failures: Status requests in a row that failed for reasons that pass.
+    """
+
+    interval: timedelta
+    url: str = field(default="", repr=False)
+    shown_url: str = ""
+    source: str = ""
+    failures: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
     """What is left to do of a task that may outlive its call; its step is kept beside the record.
 
@@ -66,7 +108,10 @@ class Work:
             ``HELD_GRACE``.
         holder: Names the run that may report; each run has a name of its own, so that one whose
             place was taken is not believed any more.
-        interruptions: Runs that were lost with their process.
+        interruptions: Runs that were lost with their process, those of the gate's evaluation
+            under way where there is a gate.
+        gate: How the gate stands; None where the task is none.
+        poll: How the waiting for its operation stands; None where it starts none.
     """
 
     retries: int = 0
@@ -74,6 +119,13 @@ class Work:
     is_held: bool = False
     holder: str = ""
     interruptions: int = 0
+    gate: Gate | None = None
+    poll: Polling | None = None
+
+    @property
+    def asks_status(self) -> bool:
+        """Whether the next request, or the one under way, asks for the status of an operation."""
+        return self.poll is not None and bool(self.poll.url)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +178,7 @@ def over_at(record: Record) -> datetime:
     deadline = record.invocation.deadline
     if record.waits_for_callback or record.report_by is None:
         return deadline
-    if survives_interruption(record):
+    if survives_interruption(record) or (record.work is not None and record.work.gate is not None):
         return deadline + DEADLINE_GRACE
     return min(deadline + DEADLINE_GRACE, record.report_by)
 
@@ -138,13 +190,11 @@ def survives_interruption(record: Record) -> bool:
     a callback, whose external service may be at work (HTTP contract, section 2, "Callback").
     """
     work, request = record.work, record.invocation.request
-    return (
-        work is not None
-        and not record.waits_for_callback
-        and work.interruptions < MOST_INTERRUPTIONS
-        and request is not None
-        and request.method not in SENT_ONCE
-    )
+    if work is None or request is None or record.waits_for_callback:
+        return False
+    if work.poll is not None and work.asks_status:
+        return work.poll.failures < MOST_POLL_FAILURES
+    return work.interruptions < MOST_INTERRUPTIONS and request.method not in SENT_ONCE
 
 
 def alarm_at(record: Record) -> datetime | None:

@@ -28,7 +28,7 @@ _TELLING: Final = frozenset({429, 503})
 """Statuses whose ``Retry-After`` is honoured."""
 
 _NEVER_STATUS: Final = frozenset({401, 403})
-_NEVER_CODE: Final = frozenset(
+NEVER_REPEATED: Final = frozenset(
     {
         ReasonCode.CREDENTIAL_FAILED,
         ReasonCode.TLS_FAILED,
@@ -53,7 +53,7 @@ def may_repeat(*, method: str, reason: Reason, status: int | None) -> bool:
         False where that would change nothing, or could do a second time what the first request
         perhaps did.
     """
-    if status in _NEVER_STATUS or reason.code in _NEVER_CODE:
+    if status in _NEVER_STATUS or reason.code in NEVER_REPEATED:
         return False
     return reason.effect is not Effect.UNKNOWN or method not in SENT_ONCE
 
@@ -75,16 +75,19 @@ def pause(failures: int, *, jitter: float, told: timedelta | None) -> timedelta:
     return own if told is None else max(own, told)
 
 
-def told_pause(status: int, headers: Mapping[str, str], now: datetime) -> timedelta | None:
+def told_pause(
+    status: int, headers: Mapping[str, str], now: datetime, *, always: bool = False
+) -> timedelta | None:
     """Return how long a target asks to be left alone, or None where it does not.
 
     Args:
-        status: Of its answer; only 429 and 503 are looked at.
+        status: Of its answer.
         headers: Of its answer, names in any letter case.
         now: When it came. A date is measured from the answer's own ``Date``, where it has one:
             the clocks need not agree.
+        always: Whether every status counts; else only 429 and 503 do.
     """
-    if status not in _TELLING:
+    if not always and status not in _TELLING:
         return None
     by_name = {name.lower(): value.strip() for name, value in headers.items()}
     text = by_name.get("retry-after", "")

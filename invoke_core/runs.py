@@ -59,6 +59,13 @@ _GIVEN_UP: Final = Issue(
 )
 
 
+_NOT_KEPT: Final = Reason(
+    ReasonCode.POLL_FAILED,
+    "The status URL has a secret in it, and the service has no key to keep it with: set STATE_KEY.",
+    Effect.ANSWERED,
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runs:
     """Runs requests, the first one of a call and those that follow.
@@ -100,7 +107,15 @@ class Runs:
         outcome, response = sent.outcome, sent.outcome.response
         if record.work is None:
             return outcome
-        told = told_pause(response.status, response.headers, self.now()) if response else None
+        told = None
+        if response is not None:
+            goes_on = outcome.status_url is not None
+            told = told_pause(response.status, response.headers, self.now(), always=goes_on)
+        if outcome.status_url is not None:
+            kept = self.drafts.kept(outcome.status_url, record.invocation.id)
+            if kept is None:
+                outcome = replace(outcome, result=Result.FAILED, reason=_NOT_KEPT)
+            outcome = replace(outcome, status_url=kept)
         return replace(
             outcome,
             holder=record.work.holder,
@@ -215,7 +230,9 @@ class Runs:
             message = Masker(error.secrets).show(error.faults[0].detail)
         except (ConnectionUnavailableError, PolicyError) as error:
             message = error.message
-        return Reason(ReasonCode.CONNECTION_FAILED, message, Effect.NONE)
+        asks_status = loaded.record.work is not None and loaded.record.work.asks_status
+        code = ReasonCode.POLL_FAILED if asks_status else ReasonCode.CONNECTION_FAILED
+        return Reason(code, message, Effect.NONE)
 
     def _timeout_s(self, record: Record) -> float:
         return self.sending.timeout_s(self._left_s(record))

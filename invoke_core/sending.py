@@ -17,7 +17,7 @@ from invoke_core.headers import (
     secret_texts,
     with_credential,
 )
-from invoke_core.lifecycle import Exchanged
+from invoke_core.lifecycle import Exchanged, StatusUrl
 from invoke_core.model import (
     MASK,
     CompletionEvent,
@@ -30,16 +30,29 @@ from invoke_core.model import (
     RequestView,
     Result,
 )
-from invoke_core.targets import full_url, judge_grant, judge_url
+from invoke_core.outputs import outputs_of
+from invoke_core.polling import (
+    PASSING,
+    Failed,
+    GoesOn,
+    PollOptions,
+    Source,
+    begun,
+    progress,
+)
+from invoke_core.retries import NEVER_REPEATED
+from invoke_core.targets import full_url, judge_grant, judge_url, resolved
 from invoke_core.variables import Masker
-from invoke_core.verdict import judge
+from invoke_core.verdict import judge, scope_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from invoke_core.connections import Connection, ConnectionBook
+    from invoke_core.expressions import Scope
     from invoke_core.inputs import Task
-    from invoke_core.model import Answer, Correlation, Secret
+    from invoke_core.model import Answer, Correlation, Method, ResponseView, Secret
+    from invoke_core.polling import Progress
     from invoke_core.ports import Credentials, Sender
 
 _TRACE_PARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -54,6 +67,7 @@ class Prepared:
 
     Attributes:
         task: The task it belongs to.
+        caller: Who asked for it.
         connection: The connection it uses.
         request: What will stand on the wire.
         view: What may be shown of it.
@@ -62,15 +76,18 @@ class Prepared:
             author's own text is not searched for them: it would tell whoever may use the
             connection whether he guessed one.
         warnings: Remarks for the author, masked.
+        asked: The status URL that is asked; None for the request of the task itself.
     """
 
     task: Task
+    caller: str
     connection: Connection
     request: OutgoingRequest = field(repr=False)
     view: RequestView
     masker: Masker
     credential: Masker
     warnings: tuple[str, ...]
+    asked: StatusUrl | None = None
 
     def shown(self, text: str) -> str:
         """Return a sentence that may quote the target as it may be shown."""
@@ -152,6 +169,7 @@ class Sending:
             warnings += _correlation_warnings(request, correlation, token)
         return Prepared(
             task=task,
+            caller=caller,
             connection=connection,
             request=request,
             view=RequestView(
@@ -163,6 +181,26 @@ class Sending:
             credential=credential_masker(connection),
             warnings=tuple(masker.show(text) for text in warnings),
         )
+
+    def prepare_status(self, prepared: Prepared, asked: StatusUrl) -> Prepared:
+        """Return the request that asks for the status of the operation a task has started.
+
+        Args:
+            prepared: The request that started it.
+            asked: Where to ask.
+
+        Raises:
+            PolicyError: The connection does not grant this.
+        """
+        poll = prepared.task.poll or PollOptions()
+        self._judge_status_url(asked.url, prepared, poll.method)
+        headers = tuple(
+            (name, value)
+            for name, value in prepared.request.headers
+            if not name.lower().startswith("content-")
+        )
+        request = OutgoingRequest(method=poll.method, url=asked.url, headers=headers, body=None)
+        return replace(prepared, request=request, asked=asked)
 
     def timeout_s(self, left_s: float) -> float:
         """Return the seconds an exchange may take.
@@ -250,11 +288,53 @@ class Sending:
                 limit_bytes=self._body_limit_bytes,
             ) as answer:
                 return Sent(
-                    outcome=_judged(answer, prepared),
+                    outcome=self._judged(answer, prepared),
                     body_bytes=len(answer.body),
                 )
         except SendError as error:
             return _failed(error, prepared)
+
+    def _judged(self, answer: Answer, prepared: Prepared) -> Exchanged:
+        """Judge an answer and keep what may be shown of it; the answer itself is let go after."""
+        task = prepared.task
+        reading = AnswerReading(
+            answer, credential=prepared.credential, store_body=prepared.connection.store_body
+        )
+        shown = prepared.masker
+        if task.poll is not None and answer.status in task.valid_status:
+            step: Progress | StatusUrl = _progress(reading, prepared, task.poll)
+            if isinstance(step, GoesOn):
+                step = self._status_url(step, prepared, task.poll)
+            if isinstance(step, StatusUrl):
+                return Exchanged(result=None, response=reading.view(shown), status_url=step)
+            if isinstance(step, Failed):
+                return Exchanged(
+                    result=Result.FAILED, reason=step.reason, response=reading.view(shown)
+                )
+        return _verdict(reading, prepared)
+
+    def _status_url(
+        self, progress: GoesOn, prepared: Prepared, poll: PollOptions
+    ) -> StatusUrl | Failed:
+        """Return the status URL that a target names, if its connection grants that."""
+        try:
+            url = resolved(prepared.request.url, progress.reference)
+            if urlsplit(url)[:2] != urlsplit(prepared.request.url)[:2]:
+                raise PolicyError("it leads to another origin than the service connection's.")
+            self._judge_status_url(url, prepared, poll.method)
+        except PolicyError as error:
+            message = f"The status URL in the answer was not asked: {prepared.shown(error.message)}"
+            return Failed(Reason(ReasonCode.POLL_FAILED, message, Effect.ANSWERED))
+        shown = prepared.masker.show_url(self._without_secrets(url, prepared.connection))
+        return StatusUrl(url=url, shown_url=shown, source=progress.source)
+
+    def _judge_status_url(self, url: str, prepared: Prepared, method: Method) -> None:
+        connection = prepared.connection
+        judge_grant(
+            connection.allow, method=method, caller=prepared.caller, connection=connection.name
+        )
+        judge_url(url, base=connection.url, allow=connection.allow)
+        self._judge_prepared(self._sender.prepared_url(url), connection)
 
     def _connection(self, name: str) -> Connection:
         known = self._connections.find(name)
@@ -316,7 +396,15 @@ def _shown_headers(
 
 def _failed(error: SendError, prepared: Prepared) -> Sent:
     reason = Reason(ReasonCode(error.code), prepared.shown(error.message), Effect(error.effect))
-    return Sent(outcome=Exchanged(result=Result.FAILED, reason=reason))
+    passes = prepared.asked is not None and reason.code not in NEVER_REPEATED
+    return Sent(
+        outcome=Exchanged(
+            result=Result.FAILED,
+            reason=reason,
+            status_url=prepared.asked if passes else None,
+            may_pass=passes,
+        )
+    )
 
 
 def _is_refused(sent: Sent) -> bool:
@@ -329,7 +417,7 @@ def _is_refused(sent: Sent) -> bool:
         response is not None
         and response.status == _UNAUTHORIZED
         and reason is not None
-        and reason.code is ReasonCode.STATUS_CODE
+        and reason.code in {ReasonCode.STATUS_CODE, ReasonCode.POLL_FAILED}
     )
 
 
@@ -339,12 +427,24 @@ def _with_warning(sent: Sent, text: str) -> Sent:
     return replace(sent, outcome=outcome)
 
 
-def _judged(answer: Answer, prepared: Prepared) -> Exchanged:
-    """Judge an answer and keep what may be shown of it; the answer itself is let go after."""
+def _progress(reading: AnswerReading, prepared: Prepared, poll: PollOptions) -> Progress:
+    """Tell what an answer says of the operation that the task waits for."""
+
+    def scope() -> Scope:
+        return scope_of(
+            reading, variables=prepared.task.variables, task_inputs=prepared.task.inputs
+        )
+
+    mask = prepared.masker.show
+    if prepared.asked is None:
+        return begun(reading, poll, scope, mask=mask)
+    source = Source(prepared.asked.source)
+    return progress(reading, poll, scope, asked=prepared.asked.url, source=source, mask=mask)
+
+
+def _verdict(reading: AnswerReading, prepared: Prepared) -> Exchanged:
+    """Judge the answer that is the task's, or one whose status is not valid."""
     task, masker = prepared.task, prepared.masker
-    reading = AnswerReading(
-        answer, credential=prepared.credential, store_body=prepared.connection.store_body
-    )
     verdict = judge(
         reading,
         valid=task.valid_status,
@@ -353,12 +453,33 @@ def _judged(answer: Answer, prepared: Prepared) -> Exchanged:
         task_inputs=task.inputs,
         mask=masker.show,
     )
+    response = reading.view(masker)
+    if verdict.reason is not None and verdict.reason.code is ReasonCode.STATUS_CODE:
+        return _refused_status(verdict.reason, response, prepared)
+    outputs, remarks = outputs_of(reading, task.outputs, mask=masker.show)
     waits = task.completion_event is CompletionEvent.CALLBACK
     return Exchanged(
         result=None if waits and verdict.result is Result.SUCCEEDED else verdict.result,
         reason=verdict.reason,
-        response=reading.view(masker),
+        response=response,
         criteria=verdict.criteria,
+        outputs=outputs,
+        issues=tuple(Issue(IssueType.WARNING, remark) for remark in remarks),
+    )
+
+
+def _refused_status(reason: Reason, response: ResponseView, prepared: Prepared) -> Exchanged:
+    """Return what a status comes to that is not valid; of a status request, it may pass."""
+    if prepared.asked is None:
+        return Exchanged(result=Result.FAILED, reason=reason, response=response)
+    return Exchanged(
+        result=Result.FAILED,
+        reason=Reason(
+            ReasonCode.POLL_FAILED, f"Asked for its status: {reason.message}", reason.effect
+        ),
+        response=response,
+        status_url=prepared.asked if response.status in PASSING else None,
+        may_pass=True,
     )
 
 

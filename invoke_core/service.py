@@ -313,7 +313,7 @@ class InvokeService:
                 record = loaded.record
                 if record.is_final or (until is not None and now >= until):
                     return self._view(loaded)
-                due_at = _own_due_at(record, last_start)
+                due_at = _own_due_at(record, last_start, now)
                 if due_at is not None and due_at <= now:
                     if self._is_sent_on(loaded, last_start):
                         continue
@@ -348,9 +348,9 @@ class _Begun:
     is_known: bool = True
 
 
-def _own_due_at(record: Record, last_start: datetime | None) -> datetime | None:
+def _own_due_at(record: Record, last_start: datetime | None, now: datetime) -> datetime | None:
     """Return when a request is due that the call itself sends; None where it sends none."""
-    if last_start is None or record.work is None or not record.work.is_held:
+    if last_start is None or now > last_start or record.work is None or not record.work.is_held:
         return None
     due_at = record.work.due_at
     return due_at if due_at is not None and due_at <= last_start else None

@@ -76,7 +76,6 @@ _MINUTES: Final = re.compile(r"\d{1,9}(?:\.\d{1,9})?", re.ASCII)
 _COUNT: Final = re.compile(r"\d{1,9}", re.ASCII)
 _JSON_NUMBER: Final = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
 _YAML_NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
-_NOT_BUILT: Final = "is not built yet; this version runs one request in ApiResponse mode."
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +101,9 @@ class Step:
         retries: How often it is tried again after a failure.
         retries_pointer: Where that number stands; empty where it is not given.
         variable_pointers: Where each variable stands, by lower-case name.
+        gate: How it is evaluated again, or None.
+        poll: How a long operation is waited for, or None.
+        outputs: What it puts out, or None.
         pointer: Where the step stands in the document.
         inputs_pointer: Where its inputs stand; the step itself where it has none.
     """
@@ -116,6 +118,9 @@ class Step:
     retries: int = 0
     retries_pointer: str = ""
     variable_pointers: dict[str, str] = field(default_factory=dict)
+    gate: Given | None = None
+    poll: Given | None = None
+    outputs: Given | None = None
     pointer: str = ""
     inputs_pointer: str = ""
 
@@ -168,6 +173,15 @@ def typed(value: JsonValue) -> JsonValue:
     if value in {"true", "false"}:
         return value == "true"
     return JsonNumber(str(value)) if _JSON_NUMBER.fullmatch(value) else str(value)
+
+
+def as_texts(value: JsonValue) -> JsonValue:
+    """Return a value with every scalar as text, so that YAML and JSON that say the same agree."""
+    if isinstance(value, dict):
+        return {name: as_texts(child) for name, child in value.items() if not is_absent(child)}
+    if isinstance(value, list):
+        return [as_texts(child) for child in value]
+    return scalar_text(value)
 
 
 def read_step(document: JsonValue, faults: FaultList) -> Step:
@@ -330,7 +344,7 @@ def read_boolean(value: JsonValue, where: str, faults: FaultList) -> bool:
 def _read_option(key: str, given: Given, step: Step, faults: FaultList) -> None:
     text = scalar_text(given.value)
     if key in {"gate", "poll", "outputs"}:
-        faults.add(given.pointer, f"'{key}' {_NOT_BUILT}")
+        setattr(step, key, given)
     elif key == "target":
         return
     elif text is None:
@@ -378,6 +392,61 @@ def _read_retries(text: str, where: str, faults: FaultList) -> int:
         )
         return 0
     return retries
+
+
+def read_members(
+    given: Given, what: str, names: tuple[str, ...], faults: FaultList
+) -> dict[str, Given]:
+    """Return the members of an object by their first names.
+
+    Args:
+        given: What should be an object; its names are read without case.
+        what: The name of the object, for sentences.
+        names: The members it may have.
+        faults: Receives everything that is wrong.
+
+    Returns:
+        The members that are given.
+    """
+    if not isinstance(given.value, dict):
+        faults.add(given.pointer, f"'{what}' is an object; it may have {', '.join(names)}.")
+        return {}
+    known = {name.lower(): name for name in names}
+    members: dict[str, Given] = {}
+    for name, value in given.value.items():
+        where = pointer(given.pointer, name)
+        first_name = known.get(name.lower())
+        if first_name is None:
+            _unknown(where, f"member of '{what}' named", name, names, faults)
+        elif first_name in members:
+            faults.add(where, f"'{first_name}' stands here twice; names ignore case.")
+        elif not is_absent(value):
+            members[first_name] = Given(value, where)
+    return members
+
+
+def read_amount(
+    name: str, given: Given, faults: FaultList, *, least: float, most: float, unit: str
+) -> float:
+    """Return a number with a unit; fractions are accepted.
+
+    Args:
+        name: Of the member, for the sentence.
+        given: Its value, a number or text.
+        faults: Receives what is wrong.
+        least: The least it may be.
+        most: The most it may be.
+        unit: What is counted.
+
+    Returns:
+        The number; the least one where something is wrong.
+    """
+    text = (scalar_text(given.value) or "").strip()
+    amount = float(text) if _MINUTES.fullmatch(text) else -1
+    if not least <= amount <= most:
+        faults.add(given.pointer, f"'{name}' is a number of {unit} from {least:g} to {most:g}.")
+        return least
+    return amount
 
 
 def macro_values(

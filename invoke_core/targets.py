@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from typing import TYPE_CHECKING, Final
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 from invoke_core.connections import ConnectionKind
 from invoke_core.errors import PolicyError
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from invoke_core.connections import Allow, Connection
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_SUSPICIOUS: Final = re.compile(r"[\x00-\x20\x7f\\]")
 _DECODE_ROUNDS: Final = 3
 """How often an encoded path is decoded while looking for dots and slashes: targets behind proxies
 decode more than once."""
@@ -107,6 +108,35 @@ def _split(url: str) -> SplitResult:
         return urlsplit(url)
     except ValueError:
         raise PolicyError("The URL suffix makes a URL that cannot be read.") from None
+
+
+def resolved(base: str, reference: str) -> str:
+    """Return the URL that a target refers to.
+
+    Args:
+        base: The URL it was asked under.
+        reference: What it answered: a URL, or a reference relative to that.
+
+    Returns:
+        The URL, not yet judged.
+
+    Raises:
+        PolicyError: It has dot segments or anything else that readers of URLs differ over. The
+            message begins with a small letter, for the end of a sentence.
+    """
+    if _SUSPICIOUS.search(reference):
+        raise PolicyError("its location has a blank, a backslash or a control character in it.")
+    try:
+        parts = urlsplit(reference)
+        joined = urljoin(base, reference)
+    except ValueError:
+        raise PolicyError("its location cannot be read as a URL.") from None
+    # Joining resolves dot segments, so they have to be looked for before it.
+    judge_segments(parts.path)
+    if not parts.netloc and (parts.scheme or reference.startswith("//")):
+        # Readers of URLs differ over these: to some they are paths, to others they name a host.
+        raise PolicyError("its location has a scheme or '//', and no host after it.")
+    return joined
 
 
 def judge_segments(path: str) -> None:

@@ -108,15 +108,22 @@ def judge(
         )
     if criteria is None:
         return Verdict(result=Result.SUCCEEDED)
-    scope = answer_scope(
+    scope = scope_of(reading, variables=variables, task_inputs=task_inputs)
+    return _judge_criteria(criteria, scope, reading, mask)
+
+
+def scope_of(
+    reading: AnswerReading, *, variables: Mapping[str, str], task_inputs: Mapping[str, str]
+) -> Scope:
+    """Return what an expression can read of an answer; see ``judge``."""
+    return answer_scope(
         root=reading.root,
         content=reading.content,
-        status=status,
+        status=reading.answer.status,
         headers=reading.headers,
         variables=variables,
         task_inputs=task_inputs,
     )
-    return _judge_criteria(criteria, scope, reading, mask)
 
 
 def _judge_criteria(

@@ -5,17 +5,15 @@ Source: HTTP contract, section 7 ("Redirects"); RFC 9110, section 15.4.
 
 from __future__ import annotations
 
-import re
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urljoin, urlsplit
 
 from invoke_core.adapters.urls import prepare
 from invoke_core.connections import RedirectRule
 from invoke_core.errors import PolicyError
 from invoke_core.model import Method, OutgoingRequest, ReasonCode
-from invoke_core.targets import judge_segments
+from invoke_core.targets import resolved
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -30,7 +28,6 @@ MOST_REDIRECTS: Final = 5
 
 _FOLLOWABLE: Final = frozenset({301, 302, 303, 307, 308})
 _ABOUT_THE_BODY: Final = frozenset({"digest", "repr-digest", "last-modified"})
-_SUSPICIOUS: Final = re.compile(r"[\x00-\x20\x7f\\]")
 
 
 def is_followable(head: Head, *, answers: Container[int]) -> bool:
@@ -110,19 +107,7 @@ def _location(base: str, head: Head) -> str:
     # Headers are read as Latin-1; locations outside ASCII are UTF-8 in practice.
     with suppress(UnicodeDecodeError):
         location = location.encode("latin-1").decode("utf-8")
-    if _SUSPICIOUS.search(location):
-        raise PolicyError("its location has a blank, a backslash or a control character in it.")
-    try:
-        parts = urlsplit(location)
-        joined = urljoin(base, location)
-    except ValueError:
-        raise PolicyError("its location cannot be read as a URL.") from None
-    # Joining resolves dot segments, so they have to be looked for before it.
-    judge_segments(parts.path)
-    if not parts.netloc and (parts.scheme or location.startswith("//")):
-        # Readers of URLs differ over these: to some they are paths, to others they name a host.
-        raise PolicyError("its location has a scheme or '//', and no host after it.")
-    return joined
+    return resolved(base, location)
 
 
 def _as_get(request: OutgoingRequest) -> OutgoingRequest:

@@ -10,11 +10,14 @@
 """
 
 from invoke_core.expressions.criteria import Criteria, compile_condition, compile_criteria
+from invoke_core.expressions.paths import NO_MATCH, JsonPath
 from invoke_core.expressions.scope import JobStatus, Scope, answer_scope, condition_scope
 
 __all__ = [
+    "NO_MATCH",
     "Criteria",
     "JobStatus",
+    "JsonPath",
     "Scope",
     "answer_scope",
     "compile_condition",

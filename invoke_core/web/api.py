@@ -17,11 +17,12 @@ from invoke_core.documents import dump_json
 from invoke_core.drafts import Call
 from invoke_core.errors import Fault, InvalidInputError, InvokeError, SettingsError
 from invoke_core.log import defused
+from invoke_core.output_formats import OutputFormat, written
 from invoke_core.problems import MEDIA_TYPE, internal_problem, problem_of
 from invoke_core.web.bodies import read_document
 from invoke_core.web.callers import caller_of
 from invoke_core.web.criteria import evaluate
-from invoke_core.web.invocations import invocation_document, retry_after_s, status_of
+from invoke_core.web.invocations import all_outputs, invocation_document, retry_after_s, status_of
 from invoke_core.web.openapi import openapi_document
 from invoke_core.web.requests import (
     continuation_token,
@@ -30,6 +31,7 @@ from invoke_core.web.requests import (
     invocation_id_of,
     is_strict,
     list_query_of,
+    output_format_of,
     preferences_of,
 )
 
@@ -98,6 +100,10 @@ class Handlers:
     def cancel(self, req: func.HttpRequest) -> func.HttpResponse:
         """End an invocation as canceled."""
         return self._guarded(req, self._cancel)
+
+    def outputs(self, req: func.HttpRequest) -> func.HttpResponse:
+        """Return what an invocation puts out, in the form a pipeline takes in."""
+        return self._guarded(req, self._outputs)
 
     def evaluate(self, req: func.HttpRequest) -> func.HttpResponse:
         """Evaluate a criteria against a pasted answer; nothing is sent."""
@@ -187,6 +193,23 @@ class Handlers:
     def _cancel(self, req: func.HttpRequest) -> func.HttpResponse:
         view = self._working_service().cancel(invocation_id_of(req.route_params))
         return _json(self._document(view))
+
+    def _outputs(self, req: func.HttpRequest) -> func.HttpResponse:
+        service = self._working_service()
+        form = output_format_of(req.params)
+        view, _ = service.read(invocation_id_of(req.route_params))
+        text = written(
+            all_outputs(view.invocation, view.variables), form, new_delimiter=self._new_id
+        )
+        media_type = "application/json" if form is OutputFormat.JSON else "text/plain"
+        return func.HttpResponse(
+            text.encode("utf-8", "replace"),
+            headers={
+                "Content-Type": f"{media_type}; charset=utf-8",
+                "Cache-Control": "no-store",
+                "X-Content-Type-Options": "nosniff",
+            },
+        )
 
     def _document(self, view: View) -> dict[str, JsonValue]:
         return invocation_document(

@@ -75,13 +75,16 @@ def invocation_document(
     """
     document: dict[str, JsonValue] = {
         **shown_form(invocation),
-        "evaluations": [],
-        # In Callback mode, what the external service set is what the task puts out.
-        "outputs": {**variables},
+        "outputs": {**all_outputs(invocation, variables)},
         "variables": {**variables},
         "links": _links(invocation, base_url),
     }
     return {name: document[name] for name in MEMBERS}
+
+
+def all_outputs(invocation: Invocation, variables: Mapping[str, str]) -> dict[str, str]:
+    """Return what a task puts out; in Callback mode, that is what its external service set."""
+    return {**invocation.outputs, **variables}
 
 
 def _links(invocation: Invocation, base_url: str) -> JsonValue:

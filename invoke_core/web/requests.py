@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from invoke_core.errors import Fault, InvalidInputError, InvocationNotFoundError, did_you_mean
 from invoke_core.model import State
+from invoke_core.output_formats import OutputFormat
 from invoke_core.service import LONGEST_WAIT_S
 
 if TYPE_CHECKING:
@@ -129,6 +130,21 @@ def continuation_token(place: tuple[str, str] | None) -> str | None:
     if place is None:
         return None
     return base64.urlsafe_b64encode("\n".join(place).encode()).decode().rstrip("=")
+
+
+def output_format_of(query: Mapping[str, str]) -> OutputFormat:
+    """Return the form in which outputs are asked for.
+
+    Raises:
+        InvalidInputError: There is no such form.
+    """
+    text = query.get("format", OutputFormat.JSON)
+    found = next((form for form in OutputFormat if form == text.lower()), None)
+    if found is None:
+        near = did_you_mean(text, OutputFormat)
+        detail = f"The query parameter 'format' is one of {', '.join(OutputFormat)}.{near}"
+        raise InvalidInputError([Fault("", detail)])
+    return found
 
 
 def cursor_of(query: Mapping[str, str]) -> int:
