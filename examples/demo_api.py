@@ -1,4 +1,4 @@
-"""A small HTTP API to invoke: it counts, echoes, waits, works and answers with any status.
+"""A small HTTP API to invoke: it counts, echoes, waits, fails, works, and answers any status.
 
 Run it alone with ``python -m examples.demo_api --port 7072``; ``make run`` starts it beside the
 service.
@@ -9,6 +9,7 @@ service.
 | ``/echo`` | the request as it arrived: method, path, header names and values, body |
 | ``/slow?seconds=N`` | the count, N seconds later |
 | ``/status/404`` | that status |
+| ``/starting?failures=N`` | 503 with ``Retry-After: 1``, N times, then the count; and anew |
 | ``/work?seconds=N`` | 202; N seconds later it completes the task that waits for it |
 """
 
@@ -17,14 +18,21 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections import Counter
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Lock
 from urllib.parse import parse_qs, urlsplit
 
 from examples import external_service
 
 COUNT = {"count": 1425, "status": "successful", "value": [{"id": 1, "name": "first"}]}
+STARTING = {"status": "starting"}
 LONGEST_WAIT_S = 60.0
+
+_lock = Lock()
+_failures: Counter[str] = Counter()
+"""How often each query of ``/starting`` has failed since it last did not."""
 
 
 class DemoApi(BaseHTTPRequestHandler):
@@ -37,7 +45,7 @@ class DemoApi(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(length).decode("utf-8", "replace")
         target = urlsplit(self.path)
-        status = HTTPStatus.OK
+        status, retry_after = HTTPStatus.OK, ""
         answer: object = COUNT
         match target.path.strip("/").split("/"):
             case ["echo"]:
@@ -54,7 +62,9 @@ class DemoApi(BaseHTTPRequestHandler):
                 status, answer = self._take_work(_seconds(target.query))
             case ["status", code]:
                 status = HTTPStatus(int(code))
-        self._send(status, json.dumps(answer).encode())
+            case ["starting"] if not self._has_started(target.query):
+                status, answer, retry_after = HTTPStatus.SERVICE_UNAVAILABLE, STARTING, "1"
+        self._send(status, json.dumps(answer).encode(), retry_after)
 
     do_OPTIONS = do_GET = do_HEAD = do_POST = answer  # noqa: N815  # names http.server looks for
     do_PUT = do_DELETE = do_TRACE = do_PATCH = answer  # noqa: N815  # likewise
@@ -66,8 +76,19 @@ class DemoApi(BaseHTTPRequestHandler):
             return HTTPStatus.BAD_REQUEST, {"error": f"This is no task that waits: {error}"}
         return HTTPStatus.ACCEPTED, {"status": "working"}
 
-    def _send(self, status: HTTPStatus, body: bytes) -> None:
+    def _has_started(self, query: str) -> bool:
+        failures = int(parse_qs(query).get("failures", ["1"])[0])
+        with _lock:
+            if _failures[query] < failures:
+                _failures[query] += 1
+                return False
+            del _failures[query]
+            return True
+
+    def _send(self, status: HTTPStatus, body: bytes, retry_after: str) -> None:
         self.send_response(status)
+        if retry_after:
+            self.send_header("Retry-After", retry_after)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
