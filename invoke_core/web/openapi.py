@@ -90,12 +90,7 @@ _ID: Final[JsonValue] = {
     "description": "In any case.",
     "schema": {"type": "string", "format": "uuid"},
 }
-_PREFER: Final[JsonValue] = {
-    "name": "Prefer",
-    "in": "header",
-    "description": f"wait=N holds the reply until the end, N seconds at most ({LONGEST_WAIT_S}).",
-    "schema": TEXT,
-}
+_HOLDS: Final = f"wait=N holds the reply until the end, N seconds at most ({LONGEST_WAIT_S})"
 _STRICT: Final[JsonValue] = {
     "name": "strict",
     "in": "query",
@@ -104,14 +99,18 @@ _STRICT: Final[JsonValue] = {
 }
 
 
+def _prefer(description: str) -> JsonValue:
+    return {"name": "Prefer", "in": "header", "description": description, "schema": TEXT}
+
+
 def _header(description: str, schema: JsonValue = None) -> JsonValue:
     return {"description": description, "schema": schema or TEXT}
 
 
-def _outcomes() -> dict[str, JsonValue]:
+def _outcomes(applied_preferences: str) -> dict[str, JsonValue]:
     """Return the answers that hold an invocation; the status is its outcome."""
     invocation = _content("application/json", ref("Invocation"))
-    applied = {"Preference-Applied": _header("wait=N, where the reply was held.")}
+    applied = {"Preference-Applied": _header(applied_preferences)}
     unfinished: JsonValue = {
         **applied,
         "Location": _header("The invocation."),
@@ -122,8 +121,8 @@ def _outcomes() -> dict[str, JsonValue]:
         return {"description": description, "headers": headers, "content": invocation}
 
     return {
-        "200": outcome("The task succeeded.", applied),
-        "202": outcome("The task has not ended.", unfinished),
+        "200": outcome("The task succeeded, or was skipped.", applied),
+        "202": outcome("The task is pending or in progress, and goes on by itself.", unfinished),
         "408": outcome("The task has not ended, and strict=true was asked for.", unfinished),
         "424": outcome("The task failed.", applied),
     }
@@ -179,7 +178,11 @@ def _create_operation() -> dict[str, JsonValue]:
                 "description": "Makes the call repeatable; required with strict=true.",
                 "schema": {"type": "string", "minLength": 1, "maxLength": 255},
             },
-            _PREFER,
+            _prefer(
+                f"{_HOLDS}; what does not fit into it goes on in the background. respond-async"
+                " runs the task in the background from the start, with 202 at once, or after"
+                " the wait."
+            ),
             _STRICT,
             {"name": "traceparent", "in": "header", "schema": TEXT},
             {"name": "tracestate", "in": "header", "schema": TEXT},
@@ -194,8 +197,13 @@ def _create_operation() -> dict[str, JsonValue]:
             },
         },
         "responses": {
-            **_outcomes(),
+            **_outcomes("What was done: respond-async, wait=N, or both."),
             **_refusals(),
+            "502": _problem_response("Something the service needs did not answer."),
+            "504": _problem_response(
+                "The store did not answer; a task that may outlive its call perhaps runs. Repeat"
+                " the call only with the same Idempotency-Key."
+            ),
             "409": _problem_response("The Idempotency-Key stands for another task."),
             "403": _problem_response("The connection does not grant this; nothing was sent."),
             "429": {
@@ -210,9 +218,9 @@ def _get_operation() -> dict[str, JsonValue]:
     return {
         "operationId": "invocations_get",
         "summary": "How an invocation stands",
-        "parameters": [_ID, _PREFER, _STRICT],
+        "parameters": [_ID, _prefer(f"{_HOLDS}."), _STRICT],
         "responses": {
-            **_outcomes(),
+            **_outcomes("wait=N, where the reply was held for it."),
             **_reading_refusals(),
             "404": _problem_response("There is no such invocation."),
         },

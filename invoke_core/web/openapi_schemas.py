@@ -121,7 +121,8 @@ def _step() -> dict[str, JsonValue]:
             "default": 0,
             "minimum": 0,
             "maximum": MOST_RETRIES,
-            "description": "How often a failed task is tried again; not in Callback mode.",
+            "description": "How often a failed task is tried again; not in Callback mode. A POST or"
+            " PATCH of unknown effect never is.",
         },
         "target": {"description": "Accepted, no effect."},
         **{
@@ -184,7 +185,10 @@ def _invocation() -> dict[str, JsonValue]:
             "displayName": TEXT,
             "connection": TEXT,
             "caller": TEXT,
-            "state": enum_of(State),
+            "state": {
+                **enum_of(State),
+                "description": "pending until the first request begins, inProgress from then on.",
+            },
             "result": or_null(enum_of(Result)),
             "reason": or_null(
                 object_of({"code": enum_of(ReasonCode), "message": TEXT, "effect": enum_of(Effect)})
@@ -193,14 +197,18 @@ def _invocation() -> dict[str, JsonValue]:
             "request": or_null(object_of({"method": TEXT, "url": TEXT, "headers": TEXTS_BY_NAME})),
             "response": or_null(response),
             "criteria": or_null(criteria),
-            "attempts": {"type": "integer"},
+            "attempts": {
+                "type": "integer",
+                "minimum": 0,
+                "description": "How many requests were begun.",
+            },
             "evaluations": {"type": "array"},
             "outputs": TEXTS_BY_NAME,
             "variables": TEXTS_BY_NAME,
             "createdAt": TIME,
             "startedAt": or_null(TIME),
             "finishedAt": or_null(TIME),
-            "deadline": TIME,
+            "deadline": {**TIME, "description": "timeoutInMinutes after createdAt."},
             "correlation": object_of(dict.fromkeys(correlation_names, TEXT)),
             "links": object_of(
                 {

@@ -111,6 +111,33 @@ def test_what_is_read_of_an_invocation_fits_its_schema(
     assert fits("/api/invocations/{id}", "get", 404, client.get("api/invocations/x").json)
 
 
+def test_a_task_in_the_background_fits_what_is_described(
+    client: Client, document: dict[str, Any]
+) -> None:
+    step = {"inputs": {"serviceConnection": "demo"}, "retryCountOnTaskFailure": 3}
+
+    answered = client.post(step, headers={"prefer": "respond-async"})
+
+    post = document["paths"]["/api/invocations"]["post"]
+    described = post["responses"][str(answered.status)]
+    assert answered.json["state"] == "pending"
+    assert errors_of(document, schema_of(described), answered.json) == []
+    assert set(described["headers"]) <= set(answered.headers)
+    assert (
+        answered.headers["Preference-Applied"]
+        in described["headers"]["Preference-Applied"]["description"]
+    )
+    (prefer,) = [one for one in post["parameters"] if one["name"] == "Prefer"]
+    assert "respond-async" in prefer["description"]
+
+
+def test_every_problem_a_task_may_meet_is_described(document: dict[str, Any]) -> None:
+    described = set(document["paths"]["/api/invocations"]["post"]["responses"])
+    elsewhere = {"404"}
+
+    assert {str(kind.status) for kind in PROBLEM_TYPES.values()} - elsewhere <= described
+
+
 def test_an_exchange_that_failed_fits_the_schema(tmp_path: Path, document: dict[str, Any]) -> None:
     nobody_listens = make_client(tmp_path, demo_connections("http://127.0.0.1:9"))
 
