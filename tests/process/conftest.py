@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -82,3 +84,38 @@ def url_in(lines: list[str]) -> str:
     """Return the URL in the line that says where the service listens."""
     line = next(line for line in lines if line.startswith("Listening on "))
     return line.removeprefix("Listening on ").strip()
+
+
+@contextmanager
+def running_demo(folder: Path, **settings: str) -> Iterator[str]:
+    """Run what ``make run`` starts, on free ports, with its store in a folder; yields its URL."""
+    with running(
+        "examples.first_light",
+        ["--port", "0", "--demo-port", "0"],
+        settings={"InvokeStorage": f"sqlite:///{folder}/invoke.db", **settings},
+        until="Ctrl-C",
+    ) as (process, lines):
+        yield url_in(lines)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+
+
+def shell(script: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a block of a page as its reader would."""
+    return subprocess.run(  # noqa: S603  # a block of our own page
+        ["/bin/bash", "-euo", "pipefail", "-c", script],
+        cwd=ROOT,
+        env={**environment(), **variables},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def documents(text: str) -> Iterator[Any]:
+    """Yield JSON documents that stand one after the other."""
+    place = 0
+    while place < len(text):
+        document, place = json.JSONDecoder().raw_decode(text, place)
+        yield document

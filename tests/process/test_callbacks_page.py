@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-import subprocess
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ import pytest
 
 from tests.api.conftest import demo_connections
 from tests.api.target import Reply, Target
-from tests.process.conftest import ROOT, environment, running, url_in
+from tests.process.conftest import ROOT, documents, running, running_demo, shell, url_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,27 +33,6 @@ HEADERS = {
 }
 
 
-def shell(script: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run a block of the page as its reader would."""
-    return subprocess.run(  # noqa: S603  # a block of our own page
-        ["/bin/bash", "-euo", "pipefail", "-c", script],
-        cwd=ROOT,
-        env={**environment(), **variables},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
-def documents(text: str) -> Iterator[Any]:
-    """Yield JSON documents that stand one after the other."""
-    place = 0
-    while place < len(text):
-        document, place = json.JSONDecoder().raw_decode(text, place)
-        yield document
-
-
 def read(url: str) -> tuple[int, Any]:
     with urllib.request.urlopen(url, timeout=20) as answer:  # noqa: S310  # this machine
         return answer.status, json.load(answer)
@@ -63,16 +41,8 @@ def read(url: str) -> tuple[int, Any]:
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """What ``make run`` starts, on free ports; yields its URL."""
-    store = tmp_path_factory.mktemp("store") / "invoke.db"
-    with running(
-        "examples.first_light",
-        ["--port", "0", "--demo-port", "0"],
-        settings={"InvokeStorage": f"sqlite:///{store}"},
-        until="Ctrl-C",
-    ) as (process, lines):
-        yield url_in(lines)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
+    with running_demo(tmp_path_factory.mktemp("store")) as url:
+        yield url
 
 
 def test_the_example_waits_and_succeeds_with_what_the_service_set(demo: str) -> None:
