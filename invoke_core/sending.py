@@ -319,8 +319,6 @@ class Sending:
         """Return the status URL that a target names, if its connection grants that."""
         try:
             url = resolved(prepared.request.url, progress.reference)
-            if urlsplit(url)[:2] != urlsplit(prepared.request.url)[:2]:
-                raise PolicyError("it leads to another origin than the service connection's.")
             self._judge_status_url(url, prepared, poll.method)
         except PolicyError as error:
             message = f"The status URL in the answer was not asked: {prepared.shown(error.message)}"
@@ -330,6 +328,8 @@ class Sending:
 
     def _judge_status_url(self, url: str, prepared: Prepared, method: Method) -> None:
         connection = prepared.connection
+        if urlsplit(url)[:2] != urlsplit(connection.url)[:2]:
+            raise PolicyError("it leads to another origin than the service connection's.")
         judge_grant(
             connection.allow, method=method, caller=prepared.caller, connection=connection.name
         )
