@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import azure.functions as func
 import pytest
 
+from invoke_core.alarm_clock import AlarmClock
 from invoke_core.wiring import build_app
 from tests.api.target import Target
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from invoke_core.web.api import Handlers
+    from invoke_core.wiring import App
 
 PASSWORD = "s3cret/pä$$ word"
 
@@ -113,13 +116,29 @@ def _answered(response: func.HttpResponse) -> Answered:
 
 
 def make_client(root: Path, connections: object, **settings: str) -> Client:
+    return Client(make_app(root, connections, **settings).handlers)
+
+
+@contextmanager
+def ringing(root: Path, connections: object, **settings: str) -> Iterator[Client]:
+    """Run a service over the embedded store, with what is due beside calls."""
+    app = make_app(root, connections, **settings)
+    assert app.background is not None
+    alarms = app.background.alarms
+    assert isinstance(alarms, AlarmClock)
+    alarms.start(app.background.runs)
+    yield Client(app.handlers)
+    assert alarms.stop(timeout_s=10) == 0
+
+
+def make_app(root: Path, connections: object, **settings: str) -> App:
     environ = {
         "SERVICE_CONNECTIONS": json.dumps(connections),
         "PUBLIC_BASE_URL": "http://localhost:7071",
         "DEMO_PASSWORD": PASSWORD,
         **settings,
     }
-    return Client(build_app(environ, root=root).handlers)
+    return build_app(environ, root=root)
 
 
 def demo_connections(url: str, **members: object) -> dict[str, object]:

@@ -47,7 +47,7 @@ class Target:
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.received: list[Received] = []
-        self.reply: Callable[[Received], Reply] = lambda _: Reply()
+        self.reply: Callable[[Received], Reply | None] = lambda _: Reply()
         target = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -63,6 +63,10 @@ class Target:
                 )
                 target.received.append(request)
                 reply = target.reply(request)
+                if reply is None:
+                    # The request came, and its answer is lost.
+                    self.close_connection = True
+                    return
                 self.send_response_only(reply.status)
                 for name, value in reply.headers.items():
                     self.send_header(name, value)
