@@ -144,6 +144,14 @@ class QueueAlarms:
             return
         _forgiving_remove(self._index, plan_id, at)
 
+    def check(self) -> None:
+        """See that messages can be left.
+
+        Raises:
+            StoreUnavailableError: They cannot.
+        """
+        self._messages.check()
+
     def send_due(self, *, until: datetime) -> int:
         """Turn the rows of what is due within the next minute into messages.
 

@@ -362,3 +362,11 @@ class AlarmMessages(Protocol):
                 seconds; the message may lie there all the same.
         """
         ...
+
+    def check(self) -> None:
+        """See that the queue can be used, and make it where it is missing.
+
+        Raises:
+            StoreUnavailableError: It cannot.
+        """
+        ...

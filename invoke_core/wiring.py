@@ -316,7 +316,7 @@ def _working_app(settings: Settings, *, platform_auth: bool) -> App:
     return App(
         handlers=Handlers(
             service,
-            store_health=StoreHealth(store.check, monotonic_s=monotonic),
+            store_health=StoreHealth(look_at(store, alarms), monotonic_s=monotonic),
             base_url=settings.public_base_url,
             platform_auth=platform_auth,
             now=_now,
@@ -355,6 +355,25 @@ def make_alarms(settings: Settings, store: EntityStore) -> AlarmClock | QueueAla
     from invoke_core.adapters.queues import AlarmQueue  # noqa: PLC0415
 
     return QueueAlarms(index, AlarmQueue(settings.store, threads=settings.threads), _now)
+
+
+def look_at(store: EntityStore, alarms: AlarmClock | QueueAlarms) -> Callable[[], None]:
+    """Return what looks at all that is stored in: without its queue, nothing due would be done.
+
+    Args:
+        store: The store.
+        alarms: Its alarms.
+    """
+    from invoke_core.alarms import QueueAlarms  # noqa: PLC0415
+
+    if not isinstance(alarms, QueueAlarms):
+        return store.check
+
+    def look() -> None:
+        store.check()
+        alarms.check()
+
+    return look
 
 
 def state_keys(settings: Settings) -> Sequence[Secret]:

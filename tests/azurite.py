@@ -55,6 +55,11 @@ def connection_string(
     return text
 
 
+def port_of(connection: str) -> int:
+    """Return the port in a connection string that names one server."""
+    return int(connection.rpartition(":")[2].partition("/")[0])
+
+
 def free_port() -> int:
     """Return a port on which nothing listens just now."""
     with socket.create_server(("127.0.0.1", 0)) as server:

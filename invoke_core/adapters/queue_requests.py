@@ -107,7 +107,9 @@ class QueueRequests:
         """
         self._setting = account.setting
         self._call_limit_s = call_limit_s
-        self._attempts = Attempts(self._setting, call_limit_s=call_limit_s, reason=_reason)
+        self._attempts = Attempts(
+            self._setting, call_limit_s=call_limit_s, reason=_reason, part="its queue: "
+        )
         options: dict[str, Any] = {
             "queue_name": queue,
             "transport": make_transport(threads, ca_file),
@@ -164,6 +166,17 @@ class QueueRequests:
 
         messages = self._attempts.run(send)
         return [] if isinstance(messages, Refusal) else messages
+
+    def check(self) -> None:
+        """Look at the queue, which is made where it is missing; messages stay as they are."""
+
+        def look(limits: Mapping[str, float]) -> None:
+            options: Any = limits
+            self._client.peek_messages(max_messages=1, **options)
+
+        give_up_at = monotonic() + self._call_limit_s
+        if isinstance(self._attempts.run(look, give_up_at), Refusal):
+            self._make_queue(give_up_at)
 
     def hide(self, message: Received, *, for_s: int) -> Received | None:
         """Hide a message for so many seconds from now.

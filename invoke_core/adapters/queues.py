@@ -59,6 +59,10 @@ class AlarmQueue:
         body = b64encode(text.encode()).decode("ascii")
         self._requests().send(body, delay_s=delay_s)
 
+    def check(self) -> None:
+        """See that the queue answers, and make it where it is missing; see the port."""
+        self._requests().check()
+
     def close(self) -> None:
         """Close the connections, once nobody uses them; the next use opens others."""
         with self._opening:

@@ -61,6 +61,7 @@ class Attempts:
         *,
         call_limit_s: float,
         reason: Callable[[HttpResponseError], Reason | None],
+        part: str = "",
     ) -> None:
         """Keep what they have in common.
 
@@ -68,10 +69,12 @@ class Attempts:
             setting: The setting that names the account.
             call_limit_s: Seconds after which a call has failed.
             reason: Tells why the service refused, or None where it did not refuse but failed.
+            part: What of the account it is, put before the cause of a failure.
         """
         self._setting = setting
         self._call_limit_s = call_limit_s
         self._reason = reason
+        self._part = part
 
     def run(
         self, send: Callable[[Mapping[str, float]], T], give_up_at: float | None = None
@@ -111,7 +114,7 @@ class Attempts:
                     break
             was_repeated = True
         # The library's own message may quote the URL, which holds a shared access signature.
-        raise StoreUnavailableError(self._setting, cause) from None
+        raise StoreUnavailableError(self._setting, self._part + cause) from None
 
 
 def make_transport(threads: int, ca_file: str | None) -> RequestsTransport:

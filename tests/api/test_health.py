@@ -6,9 +6,13 @@ from invoke_core import __version__
 from invoke_core.errors import StoreUnavailableError
 from invoke_core.health import StoreHealth
 from tests.api.conftest import demo_connections, make_client
+from tests.azurite import connection_string, free_port, port_of
+from tests.stores.middleman import Fault, middleman
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.azurite import Azurite
 
 
 def test_a_working_service_is_healthy(tmp_path: Path) -> None:
@@ -49,6 +53,42 @@ def test_a_file_that_is_no_database_is_unhealthy(tmp_path: Path) -> None:
     client = make_client(tmp_path, {}, InvokeStorage="sqlite:///invoke.db")
 
     assert client.get("api/health").status == 503
+
+
+def test_an_account_whose_table_and_queue_answer_is_healthy(
+    tmp_path: Path, azurite_connection: str, azurite_queues: Azurite
+) -> None:
+    queue_port = azurite_queues.port
+    account = connection_string(port_of(azurite_connection), queue_port=queue_port)
+    client = make_client(tmp_path, {}, InvokeStorage=account)
+
+    assert client.get("api/health").status == 200
+
+
+def test_an_account_without_its_queue_is_unhealthy(tmp_path: Path, azurite_connection: str) -> None:
+    account = connection_string(port_of(azurite_connection), queue_port=free_port())
+    client = make_client(tmp_path, {}, InvokeStorage=account)
+
+    answered = client.get("api/health")
+
+    assert (answered.status, answered.json["code"]) == (503, "storeUnavailable")
+    assert "InvokeStorage" in answered.json["detail"]
+    assert "its queue" in answered.json["detail"]
+
+
+def test_an_account_that_grants_the_table_alone_is_unhealthy(
+    tmp_path: Path, azurite_connection: str, azurite_queues: Azurite
+) -> None:
+    """As where a role for queues is missing: the table answers, and the queue refuses."""
+    with middleman(azurite_queues.port) as server:
+        server.faults.extend([Fault.DENIED] * 9)
+        account = connection_string(port_of(azurite_connection), queue_port=server.port)
+        client = make_client(tmp_path, {}, InvokeStorage=account)
+
+        answered = client.get("api/health")
+
+    assert answered.status == 503
+    assert "its queue: 403" in answered.json["detail"]
 
 
 def test_one_faulty_connection_leaves_the_others_working(tmp_path: Path) -> None:

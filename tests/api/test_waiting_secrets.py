@@ -17,7 +17,7 @@ from azure.storage.queue import QueueServiceClient
 
 from tests.api.conftest import demo_connections, make_app, make_client, ringing
 from tests.api.target import Reply
-from tests.azurite import connection_string
+from tests.azurite import connection_string, port_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,8 +45,7 @@ BUSY = Reply(b"busy", 503, {"Retry-After": "300"})
 @pytest.fixture
 def account(azurite_connection: str, azurite_queues: Azurite) -> str:
     """The connection string of both servers of an emulator."""
-    port = int(azurite_connection.rpartition(":")[2].partition("/")[0])
-    return connection_string(port, queue_port=azurite_queues.port)
+    return connection_string(port_of(azurite_connection), queue_port=azurite_queues.port)
 
 
 def forms(secret: str) -> set[bytes]:

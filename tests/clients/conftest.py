@@ -15,12 +15,15 @@ import pytest
 from examples.external_service import PipelineTask
 from tests.api.conftest import demo_connections
 from tests.api.target import Received, Reply, Target
+from tests.azurite import connection_string, port_of
 from tests.clients.wire import Answer, ask
 from tests.process.conftest import running, url_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+    from tests.azurite import Azurite
 
 PASSWORD = "some pass word"
 
@@ -155,7 +158,9 @@ def process(
 ) -> Iterator[Service]:
     """A server process over each store in turn; it serves many tests."""
     if request.param == "azurite":
-        store = request.getfixturevalue("azurite_connection")
+        queues: Azurite = request.getfixturevalue("azurite_queues")
+        tables: str = request.getfixturevalue("azurite_connection")
+        store = connection_string(port_of(tables), queue_port=queues.port)
     else:
         store = f"sqlite:///{tmp_path_factory.mktemp('store')}/invoke.db"
     with serving(store) as service:

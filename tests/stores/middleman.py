@@ -28,6 +28,7 @@ class Fault(Enum):
     BUSY = auto()
     """503 with a Retry-After of a minute; the request goes no further."""
     THROTTLED = auto()
+    DENIED = auto()
     FAIL_AFTERWARDS = auto()
     """500, although the request took place."""
 
@@ -84,6 +85,8 @@ class _Forwarder(BaseHTTPRequestHandler):
                 self._hang_up()
             case Fault.LOSE_REQUEST:
                 self._hang_up()
+            case Fault.DENIED:
+                self._answer(403, {"x-ms-error-code": "AuthorizationPermissionMismatch"}, b"")
             case Fault.BUSY | Fault.THROTTLED:
                 status = 503 if fault is Fault.BUSY else 429
                 self._answer(status, {"Retry-After": "60"}, b"{}")

@@ -215,6 +215,31 @@ def test_a_failure_says_which_setting_and_nothing_secret(make: Callable[[], str]
     assert SECRET not in repr(caught.value) + repr(alarms.__dict__)
 
 
+def test_a_look_at_the_queue_makes_it_and_leaves_its_messages(
+    alarms: AlarmQueue, queue: QueueRequests, between: Middleman
+) -> None:
+    alarms.check()
+    assert len(between.requests) == 2
+    alarms.put("alarm", delay_s=0)
+
+    alarms.check()
+    alarms.check()
+
+    assert len(between.requests) == 5
+    (message,) = queue.receive(most=32, hide_s=NOBODY_SEES_IT_S)
+    assert (message.text, message.dequeue_count) == ("alarm", 1)
+
+
+@pytest.mark.parametrize("fault", [Fault.BUSY, Fault.DENIED])
+def test_a_look_at_a_queue_that_refuses_fails(
+    alarms: AlarmQueue, between: Middleman, fault: Fault
+) -> None:
+    between.faults.extend([fault] * 3)
+
+    with pytest.raises(StoreUnavailableError, match=r"InvokeStorage .*\(its queue: [45]03"):
+        alarms.check()
+
+
 def test_a_wrong_key_is_not_tried_again(between: Middleman, name: str) -> None:
     text = connection_string(queue_port=between.port, key=SECRET)
     alarms = AlarmQueue(account(text), threads=1, queue=name)

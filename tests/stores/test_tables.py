@@ -19,7 +19,7 @@ from invoke_core.adapters.tables import SCHEMA, TablesStore
 from invoke_core.errors import EntityConflictError, StoreUnavailableError
 from invoke_core.model import AccountIdentity, Secret, StorageAccount
 from invoke_core.ports import Entity, Insert, Put, Remove, Replace
-from tests.azurite import ACCOUNT, connection_string, free_port, start_azurite
+from tests.azurite import ACCOUNT, connection_string, free_port, port_of, start_azurite
 from tests.stores.identities import MadeUpCredential
 from tests.stores.middleman import Fault, middleman
 
@@ -50,7 +50,7 @@ def make_store(text: str, *, table: str = "", call_limit_s: float = 9.0) -> Tabl
 
 @pytest.fixture
 def between(azurite_connection: str) -> Iterator[Middleman]:
-    with middleman(int(azurite_connection.rpartition(":")[2].partition("/")[0])) as server:
+    with middleman(port_of(azurite_connection)) as server:
         yield server
 
 
