@@ -26,6 +26,7 @@ from invoke_core.records import LEASE_GRACE
 from tests.api.conftest import demo_connections
 from tests.api.target import Received, Reply, Target
 from tests.azurite import connection_string, free_port, start_azurite
+from tests.process.conftest import running, url_in
 from tests.process.test_killed import call, start
 
 if TYPE_CHECKING:
@@ -244,6 +245,32 @@ def test_a_server_that_is_told_to_stop_finishes_what_it_sends(shared: World) -> 
     status, ended = until_ended(url, body["id"])
     assert (status, ended["result"], ended["attempts"]) == (200, "succeeded", 1)
     assert shared.sent() == {"one": 1}
+
+
+def test_a_server_whose_queue_is_down_starts_and_says_so_once(tmp_path: Path) -> None:
+    azurite = start_azurite(tmp_path)
+    account = connection_string(azurite.port, queue_port=free_port())
+    arguments = ["serve", "--port", "0"]
+    settings = {"InvokeStorage": account}
+    with running("invoke_core", arguments, settings=settings, until="Listening") as (
+        process,
+        lines,
+    ):
+        url = url_in(lines)
+        status, problem = call("GET", f"{url}/api/health", None, {})
+        # Long enough for several looks at each queue.
+        time.sleep(4)
+        process.terminate()
+        printed, _ = process.communicate(timeout=20)
+    azurite.stop()
+
+    assert process.returncode == 0
+    assert (status, problem["code"]) == (503, "storeUnavailable")
+    all_lines = [*lines, *printed.splitlines()]
+    said = [line for line in all_lines if "tried again and again" in line]
+    assert sorted(line.split("'")[1] for line in said) == ["invoke-alarms", "invoke-alarms-poison"]
+    assert all("InvokeStorage" in line for line in said)
+    assert len(all_lines) < 12, all_lines
 
 
 def test_what_a_killed_process_was_at_is_taken_over_within_the_lease(tmp_path: Path) -> None:
