@@ -37,8 +37,9 @@ NEVER_REPEATED: Final = frozenset(
         ReasonCode.RESPONSE_TOO_LARGE,
     }
 )
-_SECONDS: Final = re.compile(r"\d{1,9}", re.ASCII)
+_SECONDS: Final = re.compile(r"0*(\d+)", re.ASCII)
 _LONGEST_TOLD: Final = timedelta(days=365)
+_MOST_DIGITS: Final = 9
 
 
 def may_repeat(*, method: str, reason: Reason, status: int | None) -> bool:
@@ -91,8 +92,11 @@ def told_pause(
         return None
     by_name = {name.lower(): value.strip() for name, value in headers.items()}
     text = by_name.get("retry-after", "")
-    if _SECONDS.fullmatch(text):
-        return min(timedelta(seconds=int(text)), _LONGEST_TOLD)
+    if seconds := _SECONDS.fullmatch(text):
+        digits = seconds[1]
+        if len(digits) > _MOST_DIGITS:
+            return _LONGEST_TOLD
+        return min(timedelta(seconds=int(digits)), _LONGEST_TOLD)
     at = _date(text)
     if at is None:
         return None
