@@ -42,7 +42,7 @@ def test_a_thread_that_is_free_is_used_again() -> None:
         assert done.acquire(timeout=5)
         time.sleep(0.05)
 
-    assert set(names) == {"request-1"}
+    assert set(names) == {"test-1"}
     threads.close(timeout_s=5)
 
 
