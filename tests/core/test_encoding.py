@@ -28,7 +28,7 @@ from invoke_core.model import (
     Result,
     State,
 )
-from invoke_core.records import Ending, Record
+from invoke_core.records import Ending, Record, Work
 from tests.state.parts import BAD_STATUS, new_record
 
 if TYPE_CHECKING:
@@ -102,7 +102,18 @@ RECORDS = st.builds(
     Record,
     invocation=INVOCATIONS,
     ended_by=st.none() | st.sampled_from(Ending),
+    reported=st.none() | st.sampled_from(Result),
+    continue_on_error=st.booleans(),
     report_by=st.none() | MOMENTS,
+    work=st.none()
+    | st.builds(
+        Work,
+        retries=st.integers(0, 10),
+        due_at=st.none() | MOMENTS,
+        is_held=st.booleans(),
+        holder=TEXTS,
+        interruptions=st.integers(0, 10),
+    ),
     token_hash=TEXTS,
     sealed=TEXTS,
     claim=TEXTS,
@@ -223,3 +234,65 @@ def test_every_row_says_which_schema_it_has() -> None:
     assert json.loads(encode({"text": "ä"})) == {"schema": SCHEMA, "text": "ä"}
     assert json.loads(encode_record(new_record()))["schema"] == SCHEMA
     assert whole_number(decode(encode({}))["schema"]) == SCHEMA
+
+
+NEW_MEMBERS = ("reported", "continueOnError", "work")
+
+
+def before_background_work(record: Record) -> bytes:
+    """Return the row that the version before background work wrote."""
+    form = json.loads(encode_record(record))
+    return json.dumps({name: form[name] for name in form if name not in NEW_MEMBERS}).encode()
+
+
+@given(RECORDS.filter(lambda record: record.ended_by is None or record.invocation.result))
+@settings(deadline=None)
+def test_a_row_of_the_version_before_is_read_as_a_task_within_its_call(record: Record) -> None:
+    read = decode_record(before_background_work(record))
+
+    assert (read.work, read.continue_on_error) == (None, False)
+    assert replace(read, reported=None) == replace(
+        record, reported=None, work=None, continue_on_error=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("ended_by", "result", "reported"),
+    [
+        (Ending.EVENT, Result.SKIPPED, Result.SKIPPED),
+        (Ending.CANCEL, Result.CANCELED, None),
+        (Ending.DEADLINE, Result.FAILED, None),
+        (None, None, None),
+    ],
+)
+def test_what_was_reported_to_the_version_before_is_its_result(
+    ended_by: Ending | None, result: Result | None, reported: Result | None
+) -> None:
+    record = new_record(plan_id="plan-1")
+    invocation = replace(record.invocation, result=result)
+
+    row = before_background_work(replace(record, invocation=invocation, ended_by=ended_by))
+
+    assert decode_record(row).reported is reported
+
+
+def test_work_is_stored_under_the_names_it_has_always_had() -> None:
+    due_at = datetime(2026, 5, 17, 12, 0, 1, 500_000, tzinfo=UTC)
+    work = Work(retries=3, due_at=due_at, is_held=True, holder="run-2", interruptions=1)
+    record = replace(
+        new_record(), work=work, reported=Result.FAILED, continue_on_error=True, ended_by=None
+    )
+
+    form = json.loads(encode_record(record))
+
+    assert {name: form[name] for name in NEW_MEMBERS} == {
+        "reported": "failed",
+        "continueOnError": True,
+        "work": {
+            "retries": 3,
+            "dueAt": "2026-05-17T12:00:01.500Z",
+            "isHeld": True,
+            "holder": "run-2",
+            "interruptions": 1,
+        },
+    }
