@@ -13,12 +13,35 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from invoke_core.lifecycle import Canceled, Exchanged, Seen, TaskCompleted, advance
+from invoke_core.lifecycle import (
+    Begun,
+    Canceled,
+    Exchanged,
+    Noted,
+    Seen,
+    TaskCompleted,
+    advance,
+    skipped,
+)
 from invoke_core.log import change_lines, defused, event_line, opening_lines
-from invoke_core.model import CompletionEvent, CriteriaView, RequestView, ResponseView, Result
+from invoke_core.model import (
+    CompletionEvent,
+    CriteriaView,
+    Effect,
+    Issue,
+    IssueType,
+    Reason,
+    ReasonCode,
+    RequestView,
+    ResponseView,
+    Result,
+    State,
+)
+from invoke_core.records import Work
 from tests.state.parts import BAD_STATUS, NO_ANSWER, START, SUCCEEDED, VALID, new_record
 
 if TYPE_CHECKING:
+    from invoke_core.lifecycle import Event
     from invoke_core.records import Record
 
 SOON = START + timedelta(seconds=3)
@@ -161,7 +184,7 @@ def test_a_request_without_a_body_has_no_media_type(body: bytes | None) -> None:
     assert lines[-1] == "Request body: 0 bytes"
 
 
-def changed(record: Record, *events: Exchanged | TaskCompleted | Canceled | Seen) -> list[str]:
+def changed(record: Record, *events: Event) -> list[str]:
     """Return what the last of some events adds to the log."""
     lines = ""
     for event in events:
@@ -250,3 +273,108 @@ def test_what_changes_nothing_adds_nothing() -> None:
 
 def test_an_event_that_changes_nothing_has_a_line_of_its_own() -> None:
     assert event_line("TaskStarted", now=SOON) == "2026-05-17T12:00:03.000Z TaskStarted"
+
+
+def with_retries(record: Record, retries: int = 2) -> Record:
+    """Return a record whose request may be sent again."""
+    return replace(record, work=Work(retries=retries, holder="run-1"))
+
+
+def a_try_failed(record: Record) -> Record:
+    return advance(record, replace(answered(BAD_STATUS), holder="run-1"), SOON)
+
+
+def test_a_failed_try_says_why_and_when_the_next_one_is() -> None:
+    record = with_retries(new_record(mode=CompletionEvent.API_RESPONSE))
+
+    assert changed(record, replace(answered(BAD_STATUS), holder="run-1")) == [
+        "Response Code: 418",
+        "Response: 1234 bytes, text/html",
+        "Try 1 of 3 failed: statusCode: The target answered 500.",
+        "2026-05-17T12:00:03.000Z Trying again at 2026-05-17T12:00:04.000Z",
+    ]
+
+
+def test_a_further_request_has_its_number_and_its_size() -> None:
+    waiting = a_try_failed(with_retries(new_record(mode=CompletionEvent.API_RESPONSE)))
+    now = SOON + timedelta(seconds=1)
+    begun = advance(waiting, Begun(holder="run-2", lease=timedelta(minutes=1)), now)
+
+    assert change_lines(waiting, begun, now=now, body_bytes=29).split("\n") == [
+        "2026-05-17T12:00:04.000Z POST https://api.example.com/v1 (request 2)",
+        "Request body: 29 bytes",
+    ]
+
+
+def test_a_request_that_takes_the_place_of_a_lost_one_says_so() -> None:
+    request = RequestView(method="GET", url="https://api.example.com/v1", headers={})
+    record = with_retries(new_record(mode=CompletionEvent.API_RESPONSE))
+    record = replace(record, invocation=replace(record.invocation, request=request))
+    now = START + timedelta(minutes=2)
+    begun = advance(record, Begun(holder="run-2", lease=timedelta(minutes=1)), now)
+
+    assert change_lines(record, begun, now=now).split("\n") == [
+        "The process that sent request 1 was lost; it is sent again.",
+        "2026-05-17T12:02:00.000Z GET https://api.example.com/v1 (request 2)",
+        "Request body: 0 bytes",
+    ]
+
+
+def test_the_last_try_that_fails_is_the_end_and_no_other_is_promised() -> None:
+    record = with_retries(new_record(mode=CompletionEvent.API_RESPONSE), retries=0)
+
+    assert changed(record, replace(NO_ANSWER, holder="run-1")) == [
+        "Response Code: none",
+        "connectionFailed: The target hung up.",
+        "2026-05-17T12:00:03.000Z Finished: failed",
+    ]
+
+
+def test_a_remark_is_a_line() -> None:
+    remark = Issue(IssueType.WARNING, "What was due could not be done.")
+
+    assert changed(new_record(), Noted(remark)) == ["What was due could not be done."]
+    assert changed(new_record(), Noted(remark), Noted(remark)) == []
+
+
+def test_the_log_of_a_task_that_waits_opens_without_a_request_and_goes_on_with_it() -> None:
+    record = new_record(plan_id="plan-1")
+    waiting = replace(
+        record,
+        report_by=None,
+        work=Work(due_at=START),
+        invocation=replace(record.invocation, state=State.PENDING, attempts=0, started_at=None),
+    )
+    begun = advance(waiting, Begun(holder="run-1", lease=timedelta(minutes=1)), SOON)
+
+    assert opening_lines(waiting, body=b"x").split("\n") == [
+        "2026-05-17T12:00:00.000Z Starting: Invoke REST API: POST",
+    ]
+    assert change_lines(waiting, begun, now=SOON, body_bytes=0).split("\n") == [
+        "2026-05-17T12:00:03.000Z POST https://api.example.com/v1",
+        "Request body: 0 bytes",
+    ]
+
+
+def test_the_log_of_a_task_that_is_skipped_shows_its_condition() -> None:
+    trace = ("Evaluating: eq(1, 2)", "Result: False")
+    reason = Reason(ReasonCode.CONDITION_FALSE, "The condition is false.", Effect.NONE)
+
+    lines = opening_lines(skipped(new_record(), reason), body=b"x", condition=trace).split("\n")
+
+    assert lines == [
+        "2026-05-17T12:00:00.000Z Starting: Invoke REST API: POST",
+        *trace,
+        "conditionFalse: The condition is false.",
+        "2026-05-17T12:00:00.000Z Finished: skipped",
+    ]
+
+
+def test_continue_on_error_is_seen_in_the_last_line_only() -> None:
+    record = replace(new_record(), continue_on_error=True)
+
+    assert changed(record, NO_ANSWER) == [
+        "Response Code: none",
+        "connectionFailed: The target hung up.",
+        "2026-05-17T12:00:03.000Z Finished: succeededWithIssues",
+    ]
