@@ -241,8 +241,8 @@ NEW_MEMBERS = ("reported", "continueOnError", "work")
 
 def before_background_work(record: Record) -> bytes:
     """Return the row that the version before background work wrote."""
-    form = json.loads(encode_record(record))
-    return json.dumps({name: form[name] for name in form if name not in NEW_MEMBERS}).encode()
+    form = decode(encode_record(record))
+    return encode({name: form[name] for name in form if name not in NEW_MEMBERS})
 
 
 @given(RECORDS.filter(lambda record: record.ended_by is None or record.invocation.result))
