@@ -63,12 +63,15 @@ class AlarmClock:
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._watcher: threading.Thread | None = None
+        self._rings: Rings | None = None
         self._running: set[tuple[str, datetime]] = set()
         self._failures: dict[tuple[str, datetime], tuple[int, float]] = {}
 
     def set(self, plan_id: str, at: datetime, *, set_at: datetime | None = None) -> None:
         """See that an invocation is looked after; see the port."""
         self._index.add(Alarm(plan_id=plan_id, at=at, set_at=set_at or self._now()))
+        if self._rings is not None:
+            self.start(self._rings)
 
     def clear(self, plan_id: str, at: datetime) -> None:
         """Forget an alarm; see the port."""
@@ -76,6 +79,10 @@ class AlarmClock:
             self._index.remove([(plan_id, at)])
         except StoreUnavailableError as error:
             _log.warning("invocation %s: a needless alarm stays: %s", plan_id, error.message)
+
+    def ring_for(self, rings: Rings) -> None:
+        """Begin to ring with the first alarm that is set here, wherever the service runs."""
+        self._rings = rings
 
     def start(self, rings: Rings) -> None:
         """Begin to ring, if it has not begun yet."""

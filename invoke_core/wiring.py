@@ -228,6 +228,7 @@ def _working_app(settings: Settings, *, platform_auth: bool) -> App:
     from invoke_core.adapters.credentials import TokenCredentials  # noqa: PLC0415
     from invoke_core.adapters.http import HttpSender  # noqa: PLC0415
     from invoke_core.adapters.sealing import LateSeal, StateSeal, TokenSeal  # noqa: PLC0415
+    from invoke_core.alarm_clock import AlarmClock  # noqa: PLC0415
     from invoke_core.claims import Claims  # noqa: PLC0415
     from invoke_core.drafts import Drafts  # noqa: PLC0415
     from invoke_core.health import StoreHealth  # noqa: PLC0415
@@ -287,6 +288,8 @@ def _working_app(settings: Settings, *, platform_auth: bool) -> App:
         jitter=random,
         now=_now,
     )
+    if isinstance(alarms, AlarmClock):
+        alarms.ring_for(runs)
     service = InvokeService(
         sending=sending,
         drafts=drafts,
