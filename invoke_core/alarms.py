@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from invoke_core.documents import dump_json, parse_input
@@ -19,6 +20,7 @@ from invoke_core.ports import MOST_CHANGES, Put, Remove
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from invoke_core.documents import JsonValue
     from invoke_core.ports import AlarmMessages, Clock, EntityStore
 
 SOON: Final = timedelta(seconds=60)
@@ -32,6 +34,9 @@ _AFTER_INDEX: Final = "due."
 _PAGE: Final = 200
 _LONGEST_DELAY_S: Final = 6 * 24 * 3600
 """A message may not hide for longer than a week (Azure Queue Storage)."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_PLAN_ID: Final = re.compile(r"[0-9A-Za-z._-]{1,100}", re.ASCII)
 
 _log = logging.getLogger(__name__)
 
@@ -67,10 +72,12 @@ class Alarm:
             form = parse_input(text)
             if not isinstance(form, dict):
                 return None
-            at, set_at = read_time(str(form["at"])), read_time(str(form["setAt"]))
-        except (JsonSyntaxError, KeyError, ValueError):
+            plan_id, at, set_at = form["planId"], _time(form["at"]), _time(form["setAt"])
+        except (JsonSyntaxError, KeyError, TypeError, ValueError, OverflowError):
             return None
-        return cls(plan_id=str(form["planId"]), at=at, set_at=set_at)
+        if not isinstance(plan_id, str) or not _PLAN_ID.fullmatch(plan_id):
+            return None
+        return cls(plan_id=plan_id, at=at, set_at=set_at)
 
 
 class DueIndex:
@@ -139,8 +146,9 @@ class QueueAlarms:
 
     def clear(self, plan_id: str, at: datetime) -> None:
         """Forget an alarm; see the port."""
-        if at - self._now() < SOON:
-            # It is a message by now, or about to become one, and harmless.
+        if at - self._now() < SOON - _OVERLAP:
+            # It is a message by now, or about to become one, and harmless. What was a row when it
+            # was set is worth the attempt: a message would wake somebody for nothing.
             return
         _forgiving_remove(self._index, plan_id, at)
 
@@ -171,10 +179,14 @@ class QueueAlarms:
             horizon = now + SOON + _OVERLAP
             found = self._index.due(until=horizon, most=_PAGE)
             due = [alarm for alarm in found if alarm.at <= horizon]
+            moved = []
             for alarm in due:
-                self._send(alarm, self._now())
-            self._index.remove([(alarm.plan_id, alarm.at) for alarm in due])
-            sent += len(due)
+                if (now := self._now()) >= until:
+                    break
+                self._send(alarm, now)
+                moved.append((alarm.plan_id, alarm.at))
+            self._index.remove(moved)
+            sent += len(moved)
             if len(due) < len(found) or len(found) < _PAGE:
                 break
         return sent
@@ -192,8 +204,18 @@ def _forgiving_remove(index: DueIndex, plan_id: str, at: datetime) -> None:
 
 
 def _place(plan_id: str, at: datetime) -> tuple[str, str]:
-    return _partition(at), f"{int(at.timestamp() * 1000):013}.{plan_id}"
+    return _partition(at), f"{(at - _EPOCH) // timedelta(milliseconds=1):013}.{plan_id}"
 
 
 def _partition(at: datetime) -> str:
     return f"{_INDEX}{at:%Y%m%d%H%M}"
+
+
+def _time(given: JsonValue) -> datetime:
+    """Return an instant that a stranger may have written, in UTC."""
+    if not isinstance(given, str):
+        raise TypeError
+    at = read_time(given)
+    if at.tzinfo is None:
+        raise ValueError
+    return at.astimezone(UTC)
