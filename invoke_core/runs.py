@@ -43,8 +43,11 @@ if TYPE_CHECKING:
     from invoke_core.sending import Sending
     from invoke_core.transitions import Transitions
 
-_YOUNG: Final = timedelta(seconds=30)
-"""An alarm is set before the record that needs it is written; a young one may be ahead of it."""
+_YOUNG: Final = timedelta(seconds=90)
+"""An alarm is set before the record that needs it is written; a young one may be ahead of it.
+
+It was set by the clock of another process, which may differ by 30 seconds (design).
+"""
 
 _SHORTLY: Final = timedelta(milliseconds=500)
 _BUSY: Final = timedelta(seconds=2)
@@ -183,8 +186,13 @@ class Runs:
         if at is None:
             return
         if at > now:
-            if at == alarm.at or not self._ring_again_if_young(alarm):
+            if at == alarm.at:
+                # It came early, by another clock.
                 self.alarms.set(alarm.plan_id, at)
+            else:
+                # The record has an alarm of its own, which was set before it was written. To set
+                # it once more would make two of one, and more with each run.
+                self._ring_again_if_young(alarm)
             return
         with self.places.one() as granted:
             if not granted or self.sending.is_spent():
@@ -204,13 +212,13 @@ class Runs:
         if alarm_at(loaded.record) is not None:
             self.alarms.set(alarm.plan_id, self.now() + _LATER)
 
-    def _ring_again_if_young(self, alarm: Alarm) -> bool:
-        """Ring again shortly where the record may not have been written yet."""
+    def _ring_again_if_young(self, alarm: Alarm) -> None:
+        """Ring again shortly where the record may not have been written yet, ever less often."""
         now = self.now()
-        if now - alarm.set_at > _YOUNG:
-            return False
-        self.alarms.set(alarm.plan_id, now + _SHORTLY, set_at=alarm.set_at)
-        return True
+        age = now - alarm.set_at
+        if age <= _YOUNG:
+            later = max(_SHORTLY, _whole_ms(age / 8))
+            self.alarms.set(alarm.plan_id, now + later, set_at=alarm.set_at)
 
     def _use(self, record: Record) -> AbstractContextManager[Use]:
         known = self.connections.find(record.invocation.connection)
@@ -239,3 +247,8 @@ class Runs:
 
     def _left_s(self, record: Record) -> float:
         return max(0.0, (record.invocation.deadline - self.now()).total_seconds())
+
+
+def _whole_ms(duration: timedelta) -> timedelta:
+    """Return a duration in the unit instants are stored in."""
+    return timedelta(milliseconds=duration // timedelta(milliseconds=1))

@@ -16,7 +16,7 @@ from invoke_core.adapters.credentials import TokenCredentials
 from invoke_core.adapters.http import HttpSender
 from invoke_core.adapters.sealing import StateSeal, TokenSeal
 from invoke_core.alarm_clock import AlarmClock
-from invoke_core.alarms import DueIndex
+from invoke_core.alarms import Alarm, DueIndex
 from invoke_core.claims import Claims
 from invoke_core.connections import (
     Allow,
@@ -24,6 +24,7 @@ from invoke_core.connections import (
     ConnectionBook,
     ConnectionKind,
     KnownConnection,
+    Limits,
 )
 from invoke_core.drafts import Call, Drafts
 from invoke_core.errors import StoreUnavailableError
@@ -60,6 +61,8 @@ if TYPE_CHECKING:
 
 START = datetime(2026, 5, 17, 12, 0, 0, tzinfo=UTC)
 EXCHANGE_S = 20
+LOOPBACK = Allow(loopback=True)
+UNLIMITED = Limits()
 GRACE_S = 10
 
 VALID = Exchanged(
@@ -204,15 +207,25 @@ class Instance:
         )
 
 
-def make_service(store: EntityStore, *, url: str, now: Callable[[], datetime]) -> InvokeService:
+def make_service(
+    store: EntityStore,
+    *,
+    url: str,
+    now: Callable[[], datetime],
+    names: Sequence[str] = ("demo", "other"),
+    allow: Allow = LOOPBACK,
+    limits: Limits = UNLIMITED,
+    places_count: int = 64,
+    state_key: bytes = bytes(range(32)),
+) -> InvokeService:
     """Return a service with the connections 'demo' and 'other', which lead to a URL."""
     instance = Instance(store, now)
     connections = ConnectionBook(
         KnownConnection(
             name,
-            Connection(name=name, kind=ConnectionKind.GENERIC, url=url, allow=Allow(loopback=True)),
+            Connection(name=name, kind=ConnectionKind.GENERIC, url=url, allow=allow, limits=limits),
         )
-        for name in ("demo", "other")
+        for name in names
     )
     sender = HttpSender(budget=ByteBudget(1 << 26))
     sending = Sending(
@@ -227,12 +240,12 @@ def make_service(store: EntityStore, *, url: str, now: Callable[[], datetime]) -
         sending=sending,
         connections=connections,
         seal=TokenSeal(),
-        state_seal=StateSeal([state_key_of(bytes(range(32)))]),
+        state_seal=StateSeal([state_key_of(state_key)]),
         new_id=new_id,
         new_token=lambda: token_urlsafe(32),
         public_base_url="https://invoke.example.com",
     )
-    places, limits = Places(64), ConnectionLimits(monotonic)
+    places, uses = Places(places_count), ConnectionLimits(monotonic)
     runs = Runs(
         sending=sending,
         drafts=drafts,
@@ -241,7 +254,7 @@ def make_service(store: EntityStore, *, url: str, now: Callable[[], datetime]) -
         transitions=instance.transitions,
         alarms=instance.alarms,
         places=places,
-        limits=limits,
+        limits=uses,
         new_id=new_id,
         jitter=lambda: 0.0,
         now=now,
@@ -266,7 +279,7 @@ def make_service(store: EntityStore, *, url: str, now: Callable[[], datetime]) -
             instance.journal, sleep=lambda _: None, run_later=lambda work: work()
         ),
         places=places,
-        limits=limits,
+        limits=uses,
         now=now,
     )
 
@@ -275,6 +288,40 @@ def call(key: str = "", *, caller: str = "local", **inputs: JsonValue) -> Call:
     """Return a call for one step, on the connection 'demo' unless it says otherwise."""
     document: JsonValue = {"inputs": {"serviceConnection": "demo", **inputs}}
     return Call(document=document, caller=caller, idempotency_key=key)
+
+
+def later(what: Call, *, retries: int = 0, **options: JsonValue) -> Call:
+    """Return a call for the same step that is answered at once and run by an alarm."""
+    return replace(with_options(what, retries=retries, **options), is_async=True)
+
+
+def with_options(what: Call, *, retries: int = 0, **options: JsonValue) -> Call:
+    """Return a call for the same step with control options, held for no further request."""
+    assert isinstance(what.document, dict)
+    document = {**what.document, "retryCountOnTaskFailure": str(retries), **options}
+    return replace(what, document=document, wait_s=0.0)
+
+
+def alarms_of(store: EntityStore) -> list[Alarm]:
+    """Return every alarm that is set, earliest first."""
+    return DueIndex(store).due(until=START + timedelta(days=1000), most=10_000)
+
+
+def ring_next(store: EntityStore, service: InvokeService, clock: Clock) -> None:
+    """Let the time come of the next alarm, and ring it as an alarm clock does."""
+    alarm = alarms_of(store)[0]
+    clock.at = max(clock.at, alarm.at)
+    service.runs.ring(alarm)
+    DueIndex(store).remove([(alarm.plan_id, alarm.at)])
+
+
+def ring_all(store: EntityStore, service: InvokeService, clock: Clock) -> int:
+    """Ring alarm after alarm until none is left, and return how many there were."""
+    for number in range(1000):
+        if not alarms_of(store):
+            return number
+        ring_next(store, service, clock)
+    raise AssertionError(alarms_of(store))
 
 
 class DiedError(BaseException):
