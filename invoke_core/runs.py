@@ -147,7 +147,7 @@ class Runs:
         with self._use(loaded.record) as use:
             run = self._further(loaded)
             holder = self.new_id()
-            lease = timedelta(seconds=self._timeout_s(loaded.record)) + LEASE_GRACE
+            lease = _whole_ms(timedelta(seconds=self._timeout_s(loaded.record))) + LEASE_GRACE
             begun = Begun(holder=holder, lease=lease)
             body = None
             if isinstance(run, Further):
