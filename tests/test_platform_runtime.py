@@ -1,8 +1,8 @@
 """The platform's own runtime package indexes our app, and every route answers through it.
 
 It checks what neither the library nor the local server does: annotations, parameter names, return
-types. A function without a line in ``_FUNCTIONS`` or ``_TIMERS``, and a route without one in
-``_CALLS``, fail a test.
+types. A function without a line in ``_FUNCTIONS``, ``_TIMERS`` or ``_QUEUES``, and a route without
+one in ``_CALLS``, fail a test.
 """
 
 from __future__ import annotations
@@ -10,19 +10,22 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, cast
 from urllib.parse import parse_qsl
 
 import pytest
 
 from invoke_core.local.routing import Route, RouteTable, decode_path, parse_template
+from tests.azurite import connection_string, free_port, port_of
 from tests.platform_runtime import driver
 from tests.platform_runtime.environment import ROOT, find_python, make_environment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from tests.azurite import Azurite
 
 _PYTHON = find_python()
 if _PYTHON is None:
@@ -101,7 +104,23 @@ _FUNCTIONS = [
         function="openapi", route="api/openapi.json", methods=("GET",), auth_level="ANONYMOUS"
     ),
 ]
-_TIMERS = [_Timer(function="retention", schedule="0 30 3 * * *")]
+_TIMERS = [
+    _Timer(function="alarms_due", schedule="0 * * * * *"),
+    _Timer(function="retention", schedule="0 30 3 * * *"),
+]
+_QUEUES = [
+    _Queue(function="alarms_failed", queue="invoke-alarms-poison", connection="InvokeStorage"),
+    _Queue(function="alarms_ring", queue="invoke-alarms", connection="InvokeStorage"),
+]
+_ALARM = json.dumps(
+    {
+        "planId": "0f1c8a52-6a3c-4d0a-8a8e-2f1f6f0c5a11",
+        "at": "2026-05-17T12:00:00Z",
+        "setAt": "2026-05-17T11:00:00Z",
+    }
+)
+_NOTHING = driver.Reply(failure="", status=0, headers={}, body="")
+_OTHERS = {one.function for one in _FUNCTIONS} | {one.function for one in _TIMERS}
 _UNKNOWN = "/api/invocations/0f1c8a52-6a3c-4d0a-8a8e-2f1f6f0c5a11"
 _CALLS = [
     _Call(function="health", method="GET", target="/api/health", status=200, shows='"status"'),
@@ -267,9 +286,58 @@ def test_every_function_is_called(report: driver.Report) -> None:
 
 
 def test_every_timer_runs_through_the_platform(report: driver.Report) -> None:
-    nothing = driver.Reply(failure="", status=0, headers={}, body="")
+    assert report["replies"][len(_CALLS) :] == [_NOTHING] * len(_TIMERS)
 
-    assert report["replies"][len(_CALLS) :] == [nothing] * len(_TIMERS)
+
+def test_with_a_storage_account_the_queue_functions_run_through_the_platform(
+    azurite_connection: str, azurite_queues: Azurite
+) -> None:
+    """An alarm of an invocation that is not there any more, and a message that is no alarm."""
+    queue_port = azurite_queues.port
+    account = connection_string(port_of(azurite_connection), queue_port=queue_port)
+    calls = [
+        driver.Call(function=queue.function, message=text)
+        for queue in _QUEUES
+        for text in (_ALARM, "no alarm")
+    ]
+    calls += [_firing(timer.function) for timer in _TIMERS]
+
+    report = _drive(ROOT, calls, InvokeStorage=account)
+
+    assert report["failure"] == ""
+    assert {one["name"] for one in report["functions"]} == _OTHERS | {q.function for q in _QUEUES}
+    assert report["replies"] == [_NOTHING] * len(calls)
+
+
+def test_what_is_due_and_cannot_be_done_fails_on_the_platform() -> None:
+    """So that the message is seen again; its account cannot be reached."""
+    account = connection_string(free_port(), queue_port=free_port())
+    calls = [driver.Call(function=queue.function, message=_ALARM) for queue in _QUEUES]
+
+    report = _drive(ROOT, calls, InvokeStorage=account)
+
+    assert ["InvokeStorage" in reply["failure"] for reply in report["replies"]] == [True, True]
+
+
+@pytest.mark.parametrize("setting", ["InvokeStorage", "AzureWebJobsStorage"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"": "UseDevelopmentStorage=true"},
+        {"__accountName": "mine"},
+        {
+            "__tableServiceUri": "https://mine.table.core.windows.net",
+            "__queueServiceUri": "https://mine.queue.core.windows.net",
+        },
+    ],
+    ids=["connection string", "account name", "services"],
+)
+def test_the_platform_is_told_the_account_to_listen_to(setting: str, form: dict[str, str]) -> None:
+    report = _drive(ROOT, [], **{setting + part: value for part, value in form.items()})
+
+    indexed = {one["name"]: _indexed(one) for one in report["functions"]}
+    for queue in _QUEUES:
+        assert indexed[queue.function] == replace(queue, connection=setting)
 
 
 @pytest.mark.parametrize(
