@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -13,6 +14,7 @@ from invoke_core.adapters.sqlite import SqliteStore
 from invoke_core.adapters.tables import TablesStore
 from invoke_core.model import Secret, StorageAccount
 from tests.azurite import start_azurite
+from tests.counting import Counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -73,3 +75,16 @@ def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenS
 def store(open_store: OpenStore) -> EntityStore:
     """The test's own store, of each kind in turn."""
     return open_store()
+
+
+@pytest.fixture
+def counted() -> Iterator[Counted]:
+    """What was sent to storage services since it was last cleared."""
+    logger = logging.getLogger("urllib3.connectionpool")
+    level = logger.level
+    handler = Counted()
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    yield handler
+    logger.removeHandler(handler)
+    logger.setLevel(level)

@@ -5,8 +5,6 @@ Source: design, "State" (cost is a feature). The table itself is made before.
 
 from __future__ import annotations
 
-import logging
-import re
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -23,35 +21,7 @@ if TYPE_CHECKING:
 
     from invoke_core.service import InvokeService
     from tests.api.target import Target
-
-# What urllib3 notes of each answer it gets; targets are reached without it.
-_EXCHANGE = re.compile(r'^http://127\.0\.0\.1:\d+ "[A-Z]+ \S+ HTTP/1\.1" \d{3} ')
-
-
-class Counted(logging.Handler):
-    """Counts requests to the table service."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.DEBUG)
-        self.requests: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        text = record.getMessage()
-        if _EXCHANGE.match(text):
-            self.requests.append(text)
-
-
-@pytest.fixture
-def counted() -> Iterator[Counted]:
-    """What was sent to the table service since it was last cleared."""
-    logger = logging.getLogger("urllib3.connectionpool")
-    level = logger.level
-    handler = Counted()
-    logger.addHandler(handler)
-    logger.setLevel(logging.DEBUG)
-    yield handler
-    logger.removeHandler(handler)
-    logger.setLevel(level)
+    from tests.counting import Counted
 
 
 @pytest.fixture
