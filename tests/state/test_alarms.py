@@ -60,6 +60,9 @@ class Messages:
     fails_at: int = 0
     sent: list[tuple[Alarm, int]] = field(default_factory=list)
 
+    def check(self) -> None:
+        """Tell that it can be used, as it always can."""
+
     def put(self, text: str, *, delay_s: int) -> None:
         if len(self.sent) + 1 == self.fails_at:
             raise StoreUnavailableError("InvokeStorage", "its queue does not answer")
