@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from invoke_core.documents import without_lone_surrogates
 from invoke_core.encoding import (
     decode,
     decode_record,
@@ -546,8 +547,13 @@ def _grown(head: Head, entries: Sequence[LogEntry]) -> Head:
     return replace(
         head,
         entries=head.entries + len(entries),
-        entry_bytes=head.entry_bytes + sum(len(entry.text.encode()) for entry in entries),
+        entry_bytes=head.entry_bytes + sum(_length(entry.text) for entry in entries),
     )
+
+
+def _length(text: str) -> int:
+    """Return the bytes of a text as it is stored; an answer may hold a lone surrogate."""
+    return len(without_lone_surrogates(text).encode())
 
 
 def _encode_plan(head: Head, stored: bytes) -> bytes:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from invoke_core.connections import Allow, Connection
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_SUSPICIOUS: Final = re.compile(r"[\x00-\x20\x7f\\]")
+_SUSPICIOUS: Final = re.compile("[\x00-\x20\x7f\\\\\ud800-\udfff]")
 _DECODE_ROUNDS: Final = 3
 """How often an encoded path is decoded while looking for dots and slashes: targets behind proxies
 decode more than once."""
