@@ -29,9 +29,11 @@ MOST_TRIES: Final = 20
 RETRY_S: Final = 30.0
 """After how long it is rung again; as in ``host.json``."""
 
+OUTAGE_S: Final = 2.0
+"""After how long a store that failed is asked again."""
+
 _AT_ONCE: Final = 64
 _PAGE: Final = 200
-_OUTAGE_S: Final = 2.0
 
 _log = logging.getLogger(__name__)
 
@@ -55,10 +57,29 @@ class AlarmClock:
     decides who does it.
     """
 
-    def __init__(self, index: DueIndex, now: Clock) -> None:
-        """Keep the parts; nothing rings before ``start``."""
+    def __init__(
+        self,
+        index: DueIndex,
+        now: Clock,
+        *,
+        poll_s: float = POLL_S,
+        retry_s: float = RETRY_S,
+        outage_s: float = OUTAGE_S,
+    ) -> None:
+        """Keep the parts; nothing rings before ``start``.
+
+        Args:
+            index: The rows.
+            now: The clock.
+            poll_s: As ``POLL_S``.
+            retry_s: As ``RETRY_S``.
+            outage_s: As ``OUTAGE_S``.
+        """
         self._index = index
         self._now = now
+        self._poll_s = poll_s
+        self._retry_s = retry_s
+        self._outage_s = outage_s
         self._threads = Threads(_AT_ONCE, name="alarm")
         self._stopping = threading.Event()
         self._lock = threading.Lock()
@@ -120,16 +141,21 @@ class AlarmClock:
             except StoreUnavailableError as error:
                 if not is_out:
                     _log.warning("no alarm can ring: %s", error.message)
-                is_out, pause_s = True, _OUTAGE_S
+                is_out, pause_s = True, self._outage_s
+            except Exception:  # noqa: BLE001  # see below
+                # Whatever it is: without this thread, nothing waiting here would ever go on.
+                _log.exception("the alarms could not be looked at")
+                pause_s = self._outage_s
 
     def _look(self, rings: Rings) -> float:
         """Start what is due, and return after how many seconds to look again."""
         now = self._now()
         with self._lock:
-            busy = len(self._running)
-        for alarm in self._index.due(until=now, most=_PAGE + busy):
+            # What runs, or rests after a failure, must not keep the rest out of the page.
+            passed_over = len(self._running | self._failures.keys())
+        for alarm in self._index.due(until=now, most=_PAGE + passed_over):
             if alarm.at > now:
-                return min(POLL_S, (alarm.at - now).total_seconds())
+                return min(self._poll_s, (alarm.at - now).total_seconds())
             key = (alarm.plan_id, alarm.at)
             with self._lock:
                 _, rest_until_s = self._failures.get(key, (0, 0.0))
@@ -137,19 +163,21 @@ class AlarmClock:
                     continue
                 self._running.add(key)
             self._threads.run(lambda alarm=alarm: self._ring(rings, alarm))  # type: ignore[misc]  # bound now
-        return POLL_S
+        return self._poll_s
 
     def _ring(self, rings: Rings, alarm: Alarm) -> None:
         key = (alarm.plan_id, alarm.at)
         try:
             self._rung(rings, alarm, key)
-            # Before it counts as not running, or it would ring once more.
-            self._index.remove([key])
+            # Before it counts as not running, or it would ring once more. A clock that was set
+            # back since makes the alarm one of the future again, and it may have been set anew.
+            if alarm.at <= self._now():
+                self._index.remove([key])
         except Exception:  # noqa: BLE001  # whatever it is, the alarm stays and rings again
             _log.exception("invocation %s: what is due failed", alarm.plan_id)
             with self._lock:
                 count, _ = self._failures.get(key, (0, 0.0))
-                self._failures[key] = (count + 1, monotonic() + RETRY_S)
+                self._failures[key] = (count + 1, monotonic() + self._retry_s)
         else:
             with self._lock:
                 self._failures.pop(key, None)
