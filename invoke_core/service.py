@@ -214,9 +214,10 @@ class InvokeService:
             draft.record, body=draft.prepared.request.body, condition=draft.condition
         )
         due = alarm_at(draft.record)
+        if due is not None:
+            # Nothing is stored yet, so nothing comes of it where the store fails here.
+            self.alarms.set(draft.record.invocation.id, due)
         try:
-            if due is not None:
-                self.alarms.set(draft.record.invocation.id, due)
             loaded = self.journal.add(draft.record, [LogEntry(text=opening)], step=draft.step)
         except StoreUnavailableError as error:
             if due is not None:

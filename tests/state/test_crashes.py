@@ -6,7 +6,6 @@ The promises are those of the table of write paths in ``docs/architecture.md``.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from invoke_core.lifecycle import Canceled, Event, Seen, TaskCompleted
 from invoke_core.model import IssueType, ReasonCode, Result, State
 from invoke_core.records import Ending
 from tests.api.target import Reply
+from tests.state.crashes import Crash, crashes, indexes, listed, plans
 from tests.state.parts import (
     START,
     Clock,
@@ -37,31 +37,6 @@ if TYPE_CHECKING:
 DEADLINE = START + timedelta(minutes=60)
 REPORT_BY = START + timedelta(seconds=30)
 KEY = "key-4711"
-
-
-@dataclass(frozen=True)
-class Crash:
-    """A process died at one of its writes.
-
-    Attributes:
-        at_write: Which, from 1.
-        done: Whether the write took place.
-    """
-
-    at_write: int
-    done: bool
-
-    @property
-    def writes(self) -> int:
-        """How many writes took place."""
-        return self.at_write if self.done else self.at_write - 1
-
-
-def crashes(count: int) -> pytest.MarkDecorator:
-    """Run a test for a death before and after each write of a path."""
-    each = [Crash(n, done) for n in range(1, count + 1) for done in (False, True)]
-    names = [f"{'after' if crash.done else 'before'}-{crash.at_write}" for crash in each]
-    return pytest.mark.parametrize("crash", each, ids=names)
 
 
 @pytest.fixture
@@ -88,26 +63,6 @@ def die(store: EntityStore, target: Target, clock: Clock) -> Die:
             make_service(dying, url=target.url, now=clock).run(what)
 
     return run
-
-
-def plans(store: EntityStore) -> list[str]:
-    """Return the ids of all invocations that are stored."""
-    return [partition for partition, entity in all_rows(store) if entity.row_key == "a.plan"]
-
-
-def listed(instance: Instance, state: State | None = None) -> list[tuple[str, str | None]]:
-    page = instance.listing.page(state=state, after=None, most=50)
-    assert page.after is None
-    return [(item["id"], item["result"]) for item in page.items]
-
-
-def indexes(store: EntityStore) -> list[str]:
-    """Return which indexes have rows."""
-    return [
-        partition.partition("-")[0]
-        for partition, _ in all_rows(store)
-        if partition.startswith(("list-", "open-"))
-    ]
 
 
 def assert_nothing_is_left(store: EntityStore, fresh: Instance, clock: Clock) -> None:
