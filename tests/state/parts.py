@@ -292,7 +292,7 @@ def call(key: str = "", *, caller: str = "local", **inputs: JsonValue) -> Call:
 
 def later(what: Call, *, retries: int = 0, **options: JsonValue) -> Call:
     """Return a call for the same step that is answered at once and run by an alarm."""
-    return replace(with_options(what, retries=retries, **options), is_async=True)
+    return replace(with_options(what, retries=retries, **options), is_async=True, wait_s=None)
 
 
 def with_options(what: Call, *, retries: int = 0, **options: JsonValue) -> Call:

@@ -11,10 +11,18 @@ from uuid import uuid4
 import pytest
 
 from invoke_core.adapters.tables import TablesStore
+from invoke_core.alarms import Alarm
 from invoke_core.lifecycle import TaskCompleted
 from invoke_core.model import Result, Secret, State, StorageAccount
 from tests.api.target import Reply
-from tests.state.parts import Clock, call, make_service
+from tests.state.parts import (
+    START,
+    Clock,
+    call,
+    later,
+    make_service,
+    with_options,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,3 +84,36 @@ def test_a_callback_with_its_event_and_one_reading_takes_nine(
     assert begun.invocation.state is read.invocation.state is State.IN_PROGRESS
     assert ended.record.invocation.result is Result.SUCCEEDED
     assert len(counted.requests) == 9, counted.requests
+
+
+def test_a_call_with_retries_takes_eight(service: InvokeService, counted: Counted) -> None:
+    view = service.run(with_options(call(body="x"), retries=3))
+
+    assert view.invocation.result is Result.SUCCEEDED
+    assert len(counted.requests) == 8, counted.requests
+
+
+def test_a_call_that_is_not_waited_for_takes_four_and_its_run_nine(
+    service: InvokeService, counted: Counted
+) -> None:
+    plan_id = service.run(later(call(body="x"))).invocation.id
+    assert len(counted.requests) == 4, counted.requests
+    counted.requests.clear()
+
+    service.runs.ring(Alarm(plan_id=plan_id, at=START, set_at=START))
+
+    assert len(counted.requests) == 9, counted.requests
+    assert service.read(plan_id)[0].invocation.result is Result.SUCCEEDED
+
+
+def test_a_try_that_fails_takes_eight(
+    service: InvokeService, target: Target, counted: Counted
+) -> None:
+    target.reply = lambda _: Reply(status=503)
+    plan_id = service.run(later(call(body="x"), retries=3)).invocation.id
+    counted.requests.clear()
+
+    service.runs.ring(Alarm(plan_id=plan_id, at=START, set_at=START))
+
+    assert len(counted.requests) == 8, counted.requests
+    assert service.read(plan_id)[0].invocation.state is State.IN_PROGRESS
