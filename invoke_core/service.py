@@ -350,8 +350,13 @@ class _Begun:
 
 
 def _own_due_at(record: Record, last_start: datetime | None, now: datetime) -> datetime | None:
-    """Return when a request is due that the call itself sends; None where it sends none."""
-    if last_start is None or now > last_start or record.work is None or not record.work.is_held:
+    """Return when a request is due that the call itself sends; None where it sends none.
+
+    That is none any more as well where the connection was busy until it was too late to begin.
+    """
+    if last_start is None or now > last_start:
+        return None
+    if record.work is None or not record.work.is_held:
         return None
     due_at = record.work.due_at
     return due_at if due_at is not None and due_at <= last_start else None

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from invoke_core.documents import JsonValue
     from invoke_core.model import Invocation
     from invoke_core.ports import Change, EntityStore
     from invoke_core.records import Record
@@ -629,3 +630,24 @@ def test_a_task_without_its_step_ends_rather_than_being_sent(
 
     assert service.transitions.apply(plan_id, Seen()).record.is_final
     assert target.received == []
+
+
+def test_a_call_whose_connection_stays_busy_is_answered_in_time(
+    store: EntityStore, target: Target
+) -> None:
+    class Hurrying(Clock):
+        """Once the first request is there, 25 seconds pass whenever somebody looks."""
+
+        def __call__(self) -> datetime:
+            self.go_on(seconds=25 if target.received else 0)
+            return self.at
+
+    target.reply = lambda _: Reply(status=500)
+    limited = make_service(store, url=target.url, now=Hurrying(), limits=Limits(per_minute=1))
+    step: JsonValue = {"inputs": {"serviceConnection": "demo"}, "retryCountOnTaskFailure": "1"}
+
+    begun = limited.run(replace(POST, document=step)).invocation
+
+    assert (begun.state, begun.attempts) == (State.IN_PROGRESS, 1)
+    assert len(target.received) == 1
+    assert [alarm.plan_id for alarm in alarms_of(store)] == [begun.id]
