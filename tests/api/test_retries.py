@@ -312,6 +312,89 @@ def test_what_outlasts_its_wait_is_finished_beside_the_call(
     assert 2 <= script.at[1] - script.at[0] < 3.5
 
 
+def test_a_request_under_way_is_waited_for_longer_than_was_asked(
+    client: Client, target: Target
+) -> None:
+    def reply(_: Received) -> Reply:
+        time.sleep(1.5)
+        return Reply()
+
+    target.reply = reply
+
+    answered = run(client, method="POST", headers={"prefer": "wait=1"})
+
+    assert (answered.status, answered.json["attempts"]) == (200, 1)
+
+
+def test_a_gate_in_a_shell_sees_a_task_that_waits_as_a_timeout(
+    client: Client, target: Target
+) -> None:
+    script = Script(target, BUSY_FOR_HALF_A_MINUTE)
+    step = {
+        "inputs": {"serviceConnection": "demo", "method": "GET"},
+        "retryCountOnTaskFailure": 1,
+    }
+
+    answered = client.post(
+        step, headers={"prefer": "wait=0", "idempotency-key": "gate"}, query={"strict": "true"}
+    )
+
+    assert (answered.status, answered.json["state"], len(script.at)) == (408, "inProgress", 1)
+    assert int(answered.headers["Retry-After"]) >= 1
+
+
+def test_a_connection_is_used_no_more_at_once_in_the_background_than_it_may_be(
+    target: Target, tmp_path: Path
+) -> None:
+    at_work: list[int] = []
+
+    def reply(_: Received) -> Reply:
+        at_work.append(1)
+        most.append(len(at_work))
+        time.sleep(0.3)
+        at_work.pop()
+        return Reply()
+
+    most: list[int] = []
+    target.reply = reply
+    connections = demo_connections(target.url, limits={"concurrency": 1})
+    with ringing(tmp_path, connections) as client:
+        begun = [run(client, headers={"prefer": "respond-async"}) for _ in range(3)]
+        ended = [until_ended(client, answered.json["id"]) for answered in begun]
+
+    assert [answered.status for answered in begun] == [202] * 3
+    assert [(one.status, one.json["attempts"]) for one in ended] == [(200, 1)] * 3
+    assert most == [1, 1, 1]
+
+
+def test_a_cancel_during_a_request_in_the_background_stands(
+    background: Client, target: Target
+) -> None:
+    going_on, canceled = Event(), Event()
+
+    def reply(_: Received) -> Reply:
+        going_on.set()
+        canceled.wait(10)
+        return BROKEN
+
+    target.reply = reply
+    begun = run(background, retries=3, headers={"prefer": "respond-async"})
+    assert going_on.wait(10)
+
+    answered = background.cancel(begun.json["id"])
+    canceled.set()
+
+    assert (answered.status, answered.json["result"]) == (200, "canceled")
+    assert answered.json["reason"]["effect"] == "unknown"
+    give_up_at = time.monotonic() + 10
+    while (found := background.get(f"api/invocations/{begun.json['id']}").json)["response"] is None:
+        assert time.monotonic() < give_up_at
+        time.sleep(0.02)
+    assert (found["result"], found["response"]["status"]) == ("canceled", 500)
+    assert found["finishedAt"] == answered.json["finishedAt"]
+    assert (found["attempts"], len(target.received)) == (1, 1)
+
+
 def test_a_task_can_be_canceled_while_it_waits(client: Client, target: Target) -> None:
     script = Script(target, BUSY_FOR_HALF_A_MINUTE, Reply())
     with ThreadPoolExecutor(1) as pool:

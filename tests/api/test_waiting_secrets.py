@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tests.api.target import Target
     from tests.azurite import Azurite
 
+OTHER_KEY = b64encode(bytes(range(32, 64))).decode()
 KEY = b64encode(bytes(range(32))).decode()
 SECRET = f'sw0rd"fish/ÿ<{uuid4().hex}'
 VARIABLES = {"pass": {"value": SECRET, "isSecret": True}, "plain": "seen-in-the-dump"}
@@ -161,6 +162,23 @@ def test_a_secret_that_waits_in_an_account_cannot_be_read_there(
     assert later.json["id"].encode() in dump
     assert not holds(dump, SECRET)
     assert client.cancel(waiting).json["result"] == "canceled"
+
+
+def test_what_waits_outlives_a_change_of_the_key(target: Target, tmp_path: Path) -> None:
+    connections = demo_connections(target.url)
+    replies = [Reply(), Reply(b"busy", 503, {"Retry-After": "1"})]
+    target.reply = lambda _: replies.pop()
+    with ringing(tmp_path, connections, STATE_KEY=KEY) as before:
+        waiting = STEP | {"retryCountOnTaskFailure": 1}
+        begun = before.post(waiting, headers={"prefer": "wait=0"})
+    assert len(target.received) == 1
+    keys = {"STATE_KEY": OTHER_KEY, "STATE_KEY_PREVIOUS": KEY}
+    with ringing(tmp_path, connections, **keys) as after:
+        answered = after.get(f"api/invocations/{begun.json['id']}", headers={"prefer": "wait=20"})
+
+    assert begun.status == 202
+    assert (answered.status, answered.json["attempts"]) == (200, 2)
+    assert _sent(target) == [SECRET, SECRET]
 
 
 def _waiting(client: Client, target: Target) -> str:

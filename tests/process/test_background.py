@@ -221,6 +221,31 @@ def test_a_retry_survives_the_process_that_promised_it(shared: World) -> None:
     assert 0 <= second - first - RETRY_SECONDS < 20
 
 
+def test_a_retry_within_a_call_is_taken_over_where_its_process_is_lost(shared: World) -> None:
+    other_url, _ = shared.start()
+    url, process = shared.start()
+    shared.answer(
+        lambda _, number: Reply(b"busy", 503, {"Retry-After": "2"}) if number == 1 else Reply()
+    )
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(run, url, "one", method="POST", retries=1)
+        wait_for(lambda: shared.sent() == {"one": 1})
+        plan = shared.target.received[0].header("PlanId") or ""
+        # Until the first answer is written down, the request counts as under way.
+        wait_for(lambda: call("GET", f"{url}/api/invocations/{plan}", None, {})[1]["response"])
+        process.kill()
+        process.wait()
+        assert answer.result() == (None, None)
+
+    status, ended = until_ended(other_url, plan)
+
+    assert (status, ended["result"], ended["attempts"]) == (200, "succeeded", 2)
+    first, second = shared.at["one"]
+    # The lost process had it to itself for some seconds more than the target asked for.
+    assert 2 <= second - first < 15
+    assert shared.sent() == {"one": 2}
+
+
 def test_a_server_that_is_told_to_stop_finishes_what_it_sends(shared: World) -> None:
     url, process = shared.start()
     going_on = threading.Event()
