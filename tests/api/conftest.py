@@ -89,6 +89,7 @@ class Client:
             ("invocations", "id"): self.handlers.get,
             ("invocations", "id", "log"): self.handlers.log,
             ("invocations", "id", "cancel"): self.handlers.cancel,
+            ("invocations", "id", "outputs"): self.handlers.outputs,
         }[(name, *(["id", *rest[1:]] if rest else []))]
         request = func.HttpRequest(
             method=method,
