@@ -311,7 +311,7 @@ def test_a_client_that_repeats_a_strict_call_waits_for_the_gate_and_runs_it_once
 ) -> None:
     """This is ``curl --retry``, which takes 408 for a reason to ask again."""
     Script(target, NOT_READY, NOT_READY, READY)
-    answers = []
+    answers: list[Answered] = []
     give_up_at = time.monotonic() + 20
     while not answers or answers[-1].status == 408:
         assert time.monotonic() < give_up_at
