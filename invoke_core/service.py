@@ -318,7 +318,7 @@ class InvokeService:
                 if due_at is not None and due_at <= now:
                     if self._is_sent_on(loaded, last_start):
                         continue
-                elif until is None and due_at is None:
+                elif until is None and due_at is None and not _ends_within(record, last_start):
                     return self._view(loaded)
                 looks = [over_at(record), now + timedelta(seconds=POLL_S)]
                 looks += [at for at in (until, due_at) if at is not None and at > now]
@@ -360,6 +360,15 @@ def _own_due_at(record: Record, last_start: datetime | None, now: datetime) -> d
         return None
     due_at = record.work.due_at
     return due_at if due_at is not None and due_at <= last_start else None
+
+
+def _ends_within(record: Record, last_start: datetime | None) -> bool:
+    """Tell whether a task has no request to come, and its time is over while the call lasts."""
+    if last_start is None or record.work is None:
+        return False
+    if record.waits_for_callback or record.report_by is not None:
+        return False
+    return record.work.due_at is None and over_at(record) <= last_start
 
 
 def _not_stored(
