@@ -101,6 +101,9 @@ _FUNCTIONS = [
     _Expected(function="invocations_list", route="api/invocations", methods=("GET",)),
     _Expected(function="invocations_log", route="api/invocations/{id}/log", methods=("GET",)),
     _Expected(
+        function="invocations_outputs", route="api/invocations/{id}/outputs", methods=("GET",)
+    ),
+    _Expected(
         function="openapi", route="api/openapi.json", methods=("GET",), auth_level="ANONYMOUS"
     ),
 ]
@@ -182,6 +185,20 @@ _CALLS = [
         target=f"{_UNKNOWN}/log",
         status=404,
         shows="notFound",
+    ),
+    _Call(
+        function="invocations_outputs",
+        method="GET",
+        target=f"{_UNKNOWN}/outputs?format=github",
+        status=404,
+        shows="notFound",
+    ),
+    _Call(
+        function="invocations_outputs",
+        method="GET",
+        target=f"{_UNKNOWN}/outputs?format=githb",
+        status=400,
+        shows="Did you mean 'github'?",
     ),
     _Call(
         function="invocations_cancel",
