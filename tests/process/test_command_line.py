@@ -12,6 +12,7 @@ import pytest
 
 from examples.demo_api import DemoServer
 from tests.process.conftest import run, running, url_in
+from tests.process.test_killed import call
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -197,3 +198,24 @@ def test_a_faulty_setting_keeps_the_service_from_starting(
 
     assert ended.returncode == 1
     assert ended.stderr.splitlines()[0].startswith(line)
+
+
+def test_outputs_need_the_function_key(tmp_path: Path) -> None:
+    settings = {
+        "SERVICE_CONNECTIONS": "{}",
+        "InvokeStorage": f"sqlite:///{tmp_path}/invoke.db",
+    }
+    path = "/api/invocations/0f1c8a52-6a3c-4d0a-8a8e-2f1f6f0c5a11/outputs?format=dotenv"
+
+    with running(
+        "invoke_core",
+        ["serve", "--port", "0", "--function-key", "k3y"],
+        settings=settings,
+        until="Listening on ",
+    ) as (_, lines):
+        url = url_in(lines) + path
+        without_key = call("GET", url, None, {})
+        with_key = call("GET", url, None, {"x-functions-key": "k3y"})
+
+    assert without_key == (401, None)
+    assert (with_key[0], with_key[1]["code"]) == (404, "notFound")
