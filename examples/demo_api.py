@@ -1,4 +1,4 @@
-"""A small HTTP API to invoke: it counts, echoes, waits, fails, works, and answers any status.
+"""A small HTTP API to invoke: it counts, echoes, waits, fails, works, deploys, answers any status.
 
 Run it alone with ``python -m examples.demo_api --port 7072``; ``make run`` starts it beside the
 service.
@@ -11,6 +11,9 @@ service.
 | ``/status/404`` | that status |
 | ``/starting?failures=N`` | 503 with ``Retry-After: 1``, N times, then the count; and anew |
 | ``/work?seconds=N`` | 202; N seconds later it completes the task that waits for it |
+| ``/alerts?looks=N`` | ``{"open": N - 1}``, one less at each look down to 0; and anew |
+| ``/deployments?looks=N&ends=W`` | 202 with ``Operation-Location``, which ends so at the Nth look |
+| ``/operations/{id}`` | how such an operation stands |
 """
 
 from __future__ import annotations
@@ -28,11 +31,19 @@ from examples import external_service
 
 COUNT = {"count": 1425, "status": "successful", "value": [{"id": 1, "name": "first"}]}
 STARTING = {"status": "starting"}
+DEPLOYED = {"version": "1.4.2", "endpoint": "https://shop.example.com/"}
+NO_ROOM = {"code": "QuotaExceeded", "message": "No cores are left in this region."}
 LONGEST_WAIT_S = 60.0
 
 _lock = Lock()
 _failures: Counter[str] = Counter()
 """How often each query of ``/starting`` has failed since it last did not."""
+
+_alerts: Counter[str] = Counter()
+"""How often each query of ``/alerts`` was looked at since there were none open."""
+
+_operations: dict[str, tuple[int, str]] = {}
+"""How many looks each operation takes until its end, and the status it ends with."""
 
 
 class DemoApi(BaseHTTPRequestHandler):
@@ -45,7 +56,7 @@ class DemoApi(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(length).decode("utf-8", "replace")
         target = urlsplit(self.path)
-        status, retry_after = HTTPStatus.OK, ""
+        status, more = HTTPStatus.OK, dict[str, str]()
         answer: object = COUNT
         match target.path.strip("/").split("/"):
             case ["echo"]:
@@ -63,8 +74,20 @@ class DemoApi(BaseHTTPRequestHandler):
             case ["status", code]:
                 status = HTTPStatus(int(code))
             case ["starting"] if not self._has_started(target.query):
-                status, answer, retry_after = HTTPStatus.SERVICE_UNAVAILABLE, STARTING, "1"
-        self._send(status, json.dumps(answer).encode(), retry_after)
+                status, answer = HTTPStatus.SERVICE_UNAVAILABLE, STARTING
+                more = {"Retry-After": "1"}
+            case ["alerts"]:
+                answer = self._alerts(target.query)
+            case ["deployments"]:
+                number, path = _begin_operation(target.query)
+                status = HTTPStatus.ACCEPTED
+                answer = {"id": number, "status": "NotStarted", "links": {"status": path}}
+                url = f"http://{self.headers['Host']}{path}"
+                more = {"Operation-Location": url, "Retry-After": "1"}
+            case ["operations", number]:
+                status, answer = self._look_at_operation(number)
+                more = {"Retry-After": "1"}
+        self._send(status, json.dumps(answer).encode(), more)
 
     do_OPTIONS = do_GET = do_HEAD = do_POST = answer  # noqa: N815  # names http.server looks for
     do_PUT = do_DELETE = do_TRACE = do_PATCH = answer  # noqa: N815  # likewise
@@ -77,7 +100,7 @@ class DemoApi(BaseHTTPRequestHandler):
         return HTTPStatus.ACCEPTED, {"status": "working"}
 
     def _has_started(self, query: str) -> bool:
-        failures = int(parse_qs(query).get("failures", ["1"])[0])
+        failures = _count(query, "failures")
         with _lock:
             if _failures[query] < failures:
                 _failures[query] += 1
@@ -85,10 +108,30 @@ class DemoApi(BaseHTTPRequestHandler):
             del _failures[query]
             return True
 
-    def _send(self, status: HTTPStatus, body: bytes, retry_after: str) -> None:
+    def _alerts(self, query: str) -> object:
+        with _lock:
+            _alerts[query] += 1
+            still_open = max(_count(query, "looks") - _alerts[query], 0)
+            if not still_open:
+                del _alerts[query]
+        return {"open": still_open}
+
+    def _look_at_operation(self, number: str) -> tuple[HTTPStatus, object]:
+        with _lock:
+            if number not in _operations:
+                return HTTPStatus.NOT_FOUND, {"error": "There is no such operation."}
+            looks, end = _operations[number]
+            _operations[number] = (looks - 1, end)
+        if looks > 1:
+            return HTTPStatus.OK, {"id": number, "status": "Running"}
+        if end != "Succeeded":
+            return HTTPStatus.OK, {"id": number, "status": end, "error": NO_ROOM}
+        return HTTPStatus.OK, {"id": number, "status": end, "properties": DEPLOYED}
+
+    def _send(self, status: HTTPStatus, body: bytes, more: dict[str, str]) -> None:
         self.send_response(status)
-        if retry_after:
-            self.send_header("Retry-After", retry_after)
+        for name, value in more.items():
+            self.send_header(name, value)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -97,6 +140,19 @@ class DemoApi(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base's own name
         """Stay silent; the service's log is the one to read."""
+
+
+def _begin_operation(query: str) -> tuple[str, str]:
+    """Begin an operation; return its id, and the path of its status."""
+    end = parse_qs(query).get("ends", ["Succeeded"])[0]
+    with _lock:
+        number = f"d-{17 + len(_operations)}"
+        _operations[number] = (_count(query, "looks"), end)
+    return number, f"/operations/{number}"
+
+
+def _count(query: str, name: str) -> int:
+    return int(parse_qs(query).get(name, ["1"])[0])
 
 
 def _seconds(query: str) -> float:

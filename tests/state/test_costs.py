@@ -12,6 +12,7 @@ import pytest
 
 from invoke_core.adapters.tables import TablesStore
 from invoke_core.alarms import Alarm
+from invoke_core.drafts import Call
 from invoke_core.lifecycle import TaskCompleted
 from invoke_core.model import Result, Secret, State, StorageAccount
 from tests.api.target import Reply
@@ -27,6 +28,7 @@ from tests.state.parts import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from invoke_core.documents import JsonValue
     from invoke_core.service import InvokeService
     from tests.api.target import Target
     from tests.counting import Counted
@@ -117,3 +119,21 @@ def test_a_try_that_fails_takes_eight(
 
     assert len(counted.requests) == 8, counted.requests
     assert service.read(plan_id)[0].invocation.state is State.IN_PROGRESS
+
+
+def test_an_evaluation_of_a_gate_takes_eight_half_of_them_for_its_alarms(
+    service: InvokeService, target: Target, counted: Counted
+) -> None:
+    target.reply = lambda _: Reply(status=503)
+    step: JsonValue = {"inputs": {"serviceConnection": "demo"}, "gate": {}}
+    gate = service.run(Call(document=step, caller="local")).invocation
+    alarm = Alarm(plan_id=gate.id, at=gate.created_at, set_at=gate.created_at)
+    counted.requests.clear()
+
+    service.runs.ring(alarm)
+
+    requests = [*counted.requests]
+    evaluated, _ = service.read(gate.id)
+    assert len(evaluated.invocation.evaluations) == 1
+    assert len(requests) == 8, requests
+    assert len([each for each in requests if "PartitionKey='due-" in each]) == 4, requests
