@@ -32,12 +32,20 @@ _GITLAB_VALUE: Final = re.compile(r"[^\s\x00-\x1f\x7f-\x9f'\"`$\\#\u2028\u2029]*
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 # Variables by which a shell, a loader or a language runs other code, or finds its programs.
-_RESERVED: Final = re.compile(
-    r"PATH|IFS|ENV|BASH_.*|SHELLOPTS|BASHOPTS|PS[0-4]|PROMPT_COMMAND|CDPATH|GLOBIGNORE|HOME|SHELL"
-    r"|LD_.*|DYLD_.*|GCONV_PATH|PYTHON.*|PERL.*|RUBY.*|NODE_.*|JAVA_.*|JDK_.*|_JAVA_OPTIONS|GIT_.*"
-    r"|SSH_.*|GITHUB_.*|RUNNER_.*|CI|CI_.*|GITLAB_.*|AZURE_.*|SYSTEM_.*|AGENT_.*|HTTPS?_PROXY"
-    r"|ALL_PROXY|NO_PROXY|EDITOR|VISUAL|PAGER",
-    re.IGNORECASE,
+_RUNS_CODE: Final = (
+    r"PATH|IFS|ENV|BASH_.*|SHELLOPTS|BASHOPTS|POSIXLY_CORRECT|PS[0-4]|PROMPT_COMMAND|CDPATH"
+    r"|GLOBIGNORE|HOME|SHELL|LD_.*|DYLD_.*|GLIBC_TUNABLES|GCONV_PATH|LOCPATH|PYTHON.*|PERL.*|RUBY.*"
+    r"|NODE_.*|JAVA_.*|JDK_.*|_JAVA_OPTIONS|GIT_.*|SSH_.*|HTTPS?_PROXY|ALL_PROXY|NO_PROXY"
+    r"|EDITOR|VISUAL|PAGER"
+)
+_OF_PIPELINES: Final = r"CI|CI_.*|GITLAB_.*|GITHUB_.*|RUNNER_.*|AZURE_.*|SYSTEM_.*|AGENT_.*"
+_RESERVED: Final = re.compile(f"{_RUNS_CODE}|{_OF_PIPELINES}", re.IGNORECASE)
+# Their runners take no other value for these; lower-case names are usual among step outputs.
+_RESERVED_BY_GITHUB: Final = re.compile(f"{_RUNS_CODE}|GITHUB_.*|RUNNER_.*")
+# A shell refuses a value for these, or gives them one of its own; Node has no such member.
+_NOT_FREE: Final = re.compile(
+    r"_|BASH|BASHPID|E?UID|PPID|GROUPS|DIRSTACK|FUNCNAME|FUNCNEST|HISTCMD|LINENO|OPTIND|PIPESTATUS"
+    r"|S?RANDOM|SECONDS|EPOCHSECONDS|EPOCHREALTIME|SHLVL|COMP_WORDBREAKS|__proto__"
 )
 
 
@@ -83,6 +91,8 @@ def written(
 def _line(name: str, value: str, form: OutputFormat, new_delimiter: Callable[[], str]) -> str:
     if form is OutputFormat.GITHUB:
         delimiter = f"output_{new_delimiter()}"
+        while delimiter in value:
+            delimiter = f"output_{new_delimiter()}"
         return f"{name}<<{delimiter}\n{value}\n{delimiter}\n"
     if form is OutputFormat.AZURE_PIPELINES:
         return f"##vso[task.setvariable variable={name};isOutput=true]{_escaped(value)}\n"
@@ -94,8 +104,10 @@ def _fault(name: str, value: str, form: OutputFormat) -> str:
     names = _AZURE_NAME if form is OutputFormat.AZURE_PIPELINES else _NAME
     if not names.fullmatch(name):
         return "Its name is not the name of a variable there."
-    if form in {OutputFormat.DOTENV, OutputFormat.GITLAB} and _RESERVED.fullmatch(name):
+    if _is_reserved(name, form):
         return "A variable of its name changes how programs run; it would reach all of them."
+    if form is OutputFormat.DOTENV and _NOT_FREE.fullmatch(name):
+        return "Shells or dotenv libraries have a variable of its name, with a value of its own."
     if "\0" in value:
         return "Its value has a NUL character in it."
     if _LONE_SURROGATE.search(value):
@@ -103,9 +115,18 @@ def _fault(name: str, value: str, form: OutputFormat) -> str:
     return _value_fault(value, form)
 
 
+def _is_reserved(name: str, form: OutputFormat) -> bool:
+    if form is OutputFormat.AZURE_PIPELINES:
+        return False
+    reserved = _RESERVED_BY_GITHUB if form is OutputFormat.GITHUB else _RESERVED
+    return reserved.fullmatch(name) is not None
+
+
 def _value_fault(value: str, form: OutputFormat) -> str:
     if form is OutputFormat.GITHUB and "\r" in value:
         return "Its value has a carriage return in it, which runners on Windows drop."
+    if form is OutputFormat.AZURE_PIPELINES and "$(" in value:
+        return "Its value has '$(' in it; agents expand variables inside those of later steps."
     if form is OutputFormat.GITLAB and not _GITLAB_VALUE.fullmatch(value):
         return "GitLab takes one line without blanks, quotes, '$', '#' and backslashes."
     if form is OutputFormat.DOTENV and not _is_read_alike(value):
