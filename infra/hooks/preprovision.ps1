@@ -1,0 +1,10 @@
+# Registers what a private network needs; without it the app cannot be made, and the error does not say why.
+$ErrorActionPreference = 'Stop'
+
+if ($env:VNET_ENABLED -ne 'true') { exit 0 }
+if (-not (Get-Command az -ErrorAction SilentlyContinue)) {
+    Write-Output 'The Azure CLI (az) is not here. See that the provider Microsoft.App is registered in the subscription.'
+    exit 0
+}
+az provider register --namespace Microsoft.App --subscription $env:AZURE_SUBSCRIPTION_ID --wait
+exit $LASTEXITCODE
