@@ -1,0 +1,36 @@
+// Step of a shared library: runs one task through the Invoke REST API and passes or fails as it
+// does. Returns the task's outputs.
+//
+//   script {
+//     def outputs = invokeRestApi(step: 'deploy.yaml', url: 'https://NAME.azurewebsites.net',
+//                                 credentialsId: 'invoke-key')
+//     echo outputs.id
+//   }
+//
+// invoke.sh belongs into the library's folder resources. docs/pipelines.md has the rest.
+import groovy.json.JsonSlurperClassic
+
+Map call(Map options) {
+  writeFile file: '.invoke/invoke.sh', text: libraryResource('invoke.sh')
+  withCredentials([string(credentialsId: options.credentialsId, variable: 'INVOKE_KEY')]) {
+    withEnv([
+      "INVOKE_URL=${options.url}",
+      "INVOKE_STEP=${options.step}",
+      "INVOKE_NAME=${options.name ?: ''}",
+      "INVOKE_TIMEOUT=${options.timeoutInSeconds ?: 3600}",
+      'INVOKE_OUTPUTS=json',
+      'INVOKE_OUTPUTS_FILE=.invoke/outputs.json',
+    ]) {
+      sh label: 'Invoke REST API', script: '''
+        rm -f "$INVOKE_OUTPUTS_FILE"
+        sh .invoke/invoke.sh
+      '''
+    }
+  }
+  return parsed(readFile('.invoke/outputs.json'))
+}
+
+@NonCPS
+private Map parsed(String text) {
+  return new JsonSlurperClassic().parseText(text) as Map
+}
