@@ -15,8 +15,9 @@ from invoke_core.errors import (
 )
 from invoke_core.journal import LOG_ROWS, RECORD_ROWS, Claim, Journal, LogEntry
 from invoke_core.lifecycle import Seen
-from invoke_core.model import CompletionEvent, Result
+from invoke_core.model import CompletionEvent, Result, State
 from invoke_core.ports import LONGEST_VALUE_BYTES
+from invoke_core.records import Ending, Work
 from tests.state.parts import (
     START,
     VALID,
@@ -413,3 +414,62 @@ def test_a_plan_with_a_result_of_each_kind_is_listed_so(journal: Journal) -> Non
     found = [row.form["result"] for row in journal.page(open_only=False, after=None, most=10)]
 
     assert found == [result.value for result in reversed(Result)]
+
+
+def waiting_record() -> Record:
+    """Return the record of a task that is to be sent later."""
+    record = new_record(mode=CompletionEvent.API_RESPONSE)
+    invocation = replace(record.invocation, state=State.PENDING, attempts=0, started_at=None)
+    return replace(record, invocation=invocation, report_by=None, work=Work(due_at=START))
+
+
+@pytest.mark.parametrize("step", [b"p{}", bytes(range(256)), b"s" * (2 * LONGEST_VALUE_BYTES + 1)])
+def test_a_step_at_rest_comes_back_as_it_is(journal: Journal, step: bytes) -> None:
+    plan_id = journal.add(waiting_record(), [], step=step).plan_id
+
+    assert journal.step(plan_id) == step
+
+
+def test_a_step_is_there_as_soon_as_its_record_is(store: EntityStore) -> None:
+    record = waiting_record()
+    # 1 list, 2 open, 3 the plan.
+    dying = Journal(DyingStore(store, at_write=3, done=True), new_id=new_id)
+    with pytest.raises(DiedError):
+        dying.add(record, [], step=b"step")
+
+    assert Journal(store, new_id=new_id).step(record.invocation.id) == b"step"
+
+
+def test_a_step_stays_until_the_end_and_goes_with_it(journal: Journal) -> None:
+    record = waiting_record()
+    loaded = journal.add(record, [], step=b"step")
+
+    loaded = journal.save(loaded, replace(record, work=Work(due_at=SOON)), [])
+    assert journal.step(loaded.plan_id) == b"step"
+    final = replace(ended(record, at=SOON), ended_by=Ending.EXCHANGE)
+    journal.save(loaded, final, [])
+
+    assert journal.step(loaded.plan_id) == b""
+
+
+def test_where_nothing_waits_there_is_no_step(journal: Journal, store: EntityStore) -> None:
+    plan_id = journal.add(new_record(), []).plan_id
+
+    assert journal.step(plan_id) == journal.step(new_id()) == b""
+    assert [key for _, key in rows_of(store, plan_id)] == ["a.plan"]
+
+
+def test_a_task_that_waits_is_listed_as_what_it_is(store: EntityStore) -> None:
+    instance = Instance(store, Clock())
+    plan_id = instance.journal.add(waiting_record(), [], step=b"step").plan_id
+
+    def listed(state: State | None) -> list[tuple[str, str]]:
+        page = instance.listing.page(state=state, after=None, most=10)
+        return [(item["id"], item["state"]) for item in page.items]
+
+    assert listed(None) == listed(State.PENDING) == [(plan_id, "pending")]
+    assert listed(State.IN_PROGRESS) == []
+
+
+def rows_of(store: EntityStore, plan_id: str) -> list[tuple[str, str]]:
+    return [(key, row.row_key) for key, row in all_rows(store) if key == plan_id]
