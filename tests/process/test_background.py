@@ -1,8 +1,9 @@
 """What is due beside calls, done by server processes that share a store, stop, and are killed.
 
 ``ALARM_COUNT=500 ALARM_SECONDS=60`` has that many tasks fall due within that many seconds, from
-``ALARM_DELAY`` seconds on; ``RETRY_SECONDS=300`` has a task wait so long across a kill; a run of
-all tests does with less. ``-s`` shows how late what was due came.
+``ALARM_DELAY`` seconds on; ``RETRY_SECONDS=300`` has a task wait so long across a kill;
+``KILL_ROUNDS=50`` kills processes that often, with ``KILL_STORE=azurite`` over the emulator. A run
+of all tests does with less. ``-s`` shows how late what was due came.
 
 Source: HTTP contract, section 3 ("Retries"); design, "Work that outlives the call".
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import sys
 import threading
@@ -37,9 +39,13 @@ if TYPE_CHECKING:
 ALARM_COUNT: Final = int(os.environ.get("ALARM_COUNT", "60"))
 ALARM_SECONDS: Final = float(os.environ.get("ALARM_SECONDS", "8"))
 ALARM_DELAY: Final = float(os.environ.get("ALARM_DELAY", "0"))
+KILL_STORE: Final = os.environ.get("KILL_STORE", "sqlite")
+KILL_ROUNDS: Final = int(os.environ.get("KILL_ROUNDS", "2"))
 RETRY_SECONDS: Final = int(os.environ.get("RETRY_SECONDS", "4"))
 
 LONGEST_S: Final = 120
+HIDDEN_S: Final = 600 if KILL_STORE == "azurite" else 0
+"""A message that a killed host had received is hidden so long, as the host hides it."""
 HELD: Final = 20
 EXCHANGE_S: Final = 4
 LEASE_S: Final = EXCHANGE_S + LEASE_GRACE.total_seconds()
@@ -90,7 +96,7 @@ def world(store: str, folder: Path, **settings: str) -> Iterator[World]:
         else:
             ports = {}
             for kind in ("table", "queue"):
-                (folder / kind).mkdir()
+                (folder / kind).mkdir(parents=True)
                 azurite = start_azurite(folder / kind, kind=kind)
                 ended.callback(azurite.stop)
                 ports[kind] = azurite.port
@@ -302,14 +308,89 @@ def test_a_server_whose_queue_is_down_starts_and_says_so_once(tmp_path: Path) ->
 def test_what_a_killed_process_was_at_is_taken_over_within_the_lease(tmp_path: Path) -> None:
     """Both stores in one test: most of it is waiting, which can be done at once."""
     with ExitStack() as made:
-        worlds = []
-        for store in ("sqlite", "azurite"):
-            (tmp_path / store).mkdir()
-            settings = {"API_RESPONSE_TIMEOUT_SECONDS": str(EXCHANGE_S)}
-            worlds.append(made.enter_context(world(store, tmp_path / store, **settings)))
+        settings = {"API_RESPONSE_TIMEOUT_SECONDS": str(EXCHANGE_S)}
+        worlds = [
+            made.enter_context(world(store, tmp_path / store, **settings))
+            for store in ("sqlite", "azurite")
+        ]
         with ThreadPoolExecutor(2) as pool:
             urls = list(pool.map(_kill_one_that_holds, worlds))
             list(pool.map(_see_all_taken_over, worlds, urls))
+
+
+def test_processes_that_are_killed_at_any_moment_forget_nothing(tmp_path: Path) -> None:
+    with world(KILL_STORE, tmp_path / "world", API_RESPONSE_TIMEOUT_SECONDS="1") as shared:
+        url, plans = _killed_at_random(shared)
+        _see_none_forgotten(shared, url, plans)
+
+
+def _killed_at_random(shared: World) -> tuple[str, dict[str, str]]:
+    """Have two processes do what is due, and kill one of them again and again.
+
+    Returns:
+        Where one listens, and the invocations that callers were told of, by item.
+    """
+
+    def reply(received: Received, number: int) -> Reply:
+        is_tried_again = "again" in (received.header("X-Item") or "")
+        time.sleep(random.uniform(0, 0.5))
+        if is_tried_again and number == 1:
+            return Reply(b"busy", 503, {"Retry-After": "1"})
+        return Reply()
+
+    shared.answer(reply)
+    servers = [shared.start() for _ in range(2)]
+    plans: dict[str, str] = {}
+    kinds = [(method, often) for method in ("GET", "POST") for often in ("once", "again")]
+    with ThreadPoolExecutor(8) as pool:
+
+        def begin(item: str, method: str, retries: int, url: str) -> None:
+            prefer = "respond-async" if n % 3 else "wait=0"
+            status, body = run(url, item, method=method, retries=retries, prefer=prefer)
+            if status is not None:
+                assert status in {200, 202}, body
+                plans[item] = body["id"]
+
+        for killed in range(KILL_ROUNDS):
+            jobs = []
+            for n in range(24):
+                method, often = kinds[n % len(kinds)]
+                item = f"{method}-{often}-{killed}-{n}"
+                retries = 1 if often == "again" else 0
+                jobs.append(pool.submit(begin, item, method, retries, servers[n // 4 % 2][0]))
+            time.sleep(random.uniform(0.05, 1.5))
+            _, process = servers.pop(0)
+            process.kill()
+            process.wait()
+            servers.append(shared.start())
+            for job in jobs:
+                job.result()
+    return servers[0][0], plans
+
+
+def _see_none_forgotten(shared: World, url: str, plans: dict[str, str]) -> None:
+    assert len(plans) > KILL_ROUNDS * 12
+    for item, plan in plans.items():
+        status, body = until_ended(url, plan, longest_s=LONGEST_S + HIDDEN_S)
+        sent, tries = shared.sent().get(item, 0), 2 if "again" in item else 1
+        assert sent <= body["attempts"], (item, body)
+        if status == 200:
+            assert sent >= tries, (item, body)
+        else:
+            assert body["reason"]["code"] == "interrupted", (item, body)
+        if item.startswith("POST"):
+            # Never a second time for the same try, whatever became of the first.
+            assert sent <= tries, (item, body)
+    wait_for(lambda: not open_ones(url))
+
+
+def open_ones(url: str) -> list[Any]:
+    """Return what has not ended."""
+    found: list[Any] = []
+    for state in ("pending", "inProgress"):
+        _, page = call("GET", f"{url}/api/invocations?top=200&state={state}", None, {})
+        found += page["value"]
+    return found
 
 
 def _kill_one_that_holds(shared: World) -> str:
