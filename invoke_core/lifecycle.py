@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
 
 from invoke_core.gates import MOST_EVALUATIONS
 from invoke_core.model import (
@@ -27,6 +28,7 @@ from invoke_core.model import (
     State,
 )
 from invoke_core.records import (
+    CLOCK_DIFFERENCE,
     MOST_POLL_FAILURES,
     Ending,
     Polling,
@@ -38,10 +40,13 @@ from invoke_core.retries import may_repeat, pause
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from invoke_core.model import CriteriaView, ResponseView
     from invoke_core.records import Gate, Record
+
+_SHORTEST_TOLD: Final = timedelta(seconds=1)
+"""How soon a target is asked that says at once, unless the interval is shorter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +159,8 @@ def advance(record: Record, event: Event, now: datetime) -> Record:
         case Begun():
             record = _begun(record, event, now)
         case Exchanged():
-            record = _exchanged(record, event, now)
+            # What is over by now ends with the report; nobody need look for that.
+            record = _with_time(_exchanged(record, event, now), now)
         case TaskCompleted(result):
             record = _completed(record, result, now)
         case Canceled():
@@ -203,6 +209,14 @@ def _timed_out(record: Record, moment: datetime) -> Record:
             ReasonCode.INTERRUPTED,
             "The process that ran the task ended before the request did; look at the target, "
             "whether it took effect, before you repeat it.",
+            Effect.UNKNOWN,
+        )
+        return _ended(record, Ending.INTERRUPTION, Result.FAILED, reason, moment)
+    if record.report_by is not None and moment < record.invocation.deadline:
+        reason = Reason(
+            ReasonCode.POLL_FAILED,
+            f"{MOST_POLL_FAILURES} status requests in a row have failed; the last one was lost "
+            "with its process.",
             Effect.UNKNOWN,
         )
         return _ended(record, Ending.INTERRUPTION, Result.FAILED, reason, moment)
@@ -260,14 +274,14 @@ def _begun(record: Record, event: Begun, now: datetime) -> Record:
     if record.report_by is not None:
         if now < record.report_by or not survives_interruption(record):
             return record
-        sent = record.invocation.attempts
-        lost = f"The process that sent request {sent} was lost; it is sent again."
-        record = _with_issues(record, Issue(IssueType.WARNING, lost))
+        record = _with_issues(record, Issue(IssueType.WARNING, _what_was_lost(record, work)))
         work = _lost(work)
     elif work.due_at is None or now < work.due_at:
         return record
-    elif work.gate is not None:
-        work = replace(work, gate=replace(work.gate, due_at=work.due_at))
+    if work.gate is not None:
+        due_at = work.due_at or work.gate.due_at
+        is_late = now - due_at > CLOCK_DIFFERENCE
+        work = replace(work, gate=replace(work.gate, due_at=now if is_late else due_at))
     invocation = record.invocation
     return replace(
         record,
@@ -282,6 +296,13 @@ def _begun(record: Record, event: Begun, now: datetime) -> Record:
             started_at=invocation.started_at or now,
         ),
     )
+
+
+def _what_was_lost(record: Record, work: Work) -> str:
+    if work.asks_status:
+        return "A process that asked for the status of the operation was lost; it is asked again."
+    sent = record.invocation.attempts
+    return f"The process that sent request {sent} was lost; it is sent again."
 
 
 def _lost(work: Work) -> Work:
@@ -368,9 +389,12 @@ def _asked_again(record: Record, event: Exchanged, status_url: StatusUrl, now: d
         message = (
             f"{failures} status requests in a row have failed; the last one: {event.reason.message}"
         )
-        reason = Reason(ReasonCode.POLL_FAILED, message, event.reason.effect)
+        reason = Reason(ReasonCode.POLL_FAILED, message, _started(event.reason.effect))
         return _ended(record, Ending.EXCHANGE, Result.FAILED, reason, now)
-    due_at = now + (poll.interval if event.told_pause is None else event.told_pause)
+    told = event.told_pause
+    due_at = now + (
+        poll.interval if told is None else max(told, min(_SHORTEST_TOLD, poll.interval))
+    )
     is_in_time = due_at < record.invocation.deadline
     return replace(
         record,
@@ -388,6 +412,14 @@ def _asked_again(record: Record, event: Exchanged, status_url: StatusUrl, now: d
             ),
         ),
     )
+
+
+def _started(effect: Effect) -> Effect:
+    """Return the effect of a task on its target whose last status request had this one.
+
+    The request that started the operation was answered, whatever became of the others.
+    """
+    return Effect.UNKNOWN if effect is Effect.NONE else effect
 
 
 def _is_held(event: Exchanged, due_at: datetime) -> bool:

@@ -259,12 +259,13 @@ def progress(
     """
     still = GoesOn(asked, source)
     if options.status_url is None:
-        still = _from_headers(reading) or still
+        still = _from_headers(reading, no_less_than=source) or still
     if options.fail_when is not None:
         fails = _test(options.fail_when, scope(), mask)
         if isinstance(fails, Failed):
-            return fails
-        if fails:
+            if not _has_nothing_to_tell(reading, fails):
+                return fails
+        elif fails:
             shown = mask(options.fail_when.shown(mask))[:_LONGEST_QUOTED]
             return _failed(f"The operation failed: poll.failWhen is true ({shown}).")
     if options.until is not None:
@@ -276,11 +277,14 @@ def progress(
 
 def _until(reading: AnswerReading, still: GoesOn, is_over: bool | Failed) -> Progress:  # noqa: FBT001  # an outcome, no switch
     if isinstance(is_over, Failed):
-        # Many targets answer 202 without a body as long as there is nothing to tell.
-        waits = reading.answer.status == _ACCEPTED
-        not_json = is_over.reason.code is ReasonCode.RESPONSE_NOT_JSON
-        return still if waits and not_json else is_over
+        return still if _has_nothing_to_tell(reading, is_over) else is_over
     return Done() if is_over else still
+
+
+def _has_nothing_to_tell(reading: AnswerReading, failed: Failed) -> bool:
+    """Tell whether an answer has no body to judge yet, as many 202 have."""
+    not_json = failed.reason.code is ReasonCode.RESPONSE_NOT_JSON
+    return not_json and reading.answer.status == _ACCEPTED
 
 
 def _by_status(
@@ -293,7 +297,8 @@ def _by_status(
         return Done()
     if word in _FAILED:
         return _failed(
-            f"The operation ended with the status '{mask(status)}'.{_told(reading, mask)}"
+            f"The operation ended with the status '{mask(status)[:_LONGEST_QUOTED]}'."
+            f"{_told(reading, mask)}"
         )
     # Azure Resource Manager knows three ends, and any other word is on the way to one of them.
     if source is Source.ASYNC_OPERATION or word in _RUNNING:
@@ -332,9 +337,17 @@ def _from_body(reading: AnswerReading, path: JsonPath) -> Progress:
     return GoesOn(found, Source.BODY)
 
 
-def _from_headers(reading: AnswerReading) -> GoesOn | None:
+def _from_headers(
+    reading: AnswerReading, *, no_less_than: Source = Source.LOCATION
+) -> GoesOn | None:
+    """Return the status URL in the headers of an answer, the first of its kinds.
+
+    The answers of an operation's own resource may name, as ``Location``, where its result is; so
+    they are followed to the kind of header that led there, or to one before it, and to no other.
+    """
+    kinds = _HEADERS[: _HEADERS.index(no_less_than) + 1] if no_less_than in _HEADERS else ()
     by_name = {name.lower(): value for name, value in reading.headers.items()}
-    return next((GoesOn(by_name[name], name) for name in _HEADERS if by_name.get(name)), None)
+    return next((GoesOn(by_name[kind], kind) for kind in kinds if by_name.get(kind)), None)
 
 
 def _test(criteria: Criteria, scope: Scope, mask: Callable[[str], str]) -> bool | Failed:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 REPORT_GRACE: Final = timedelta(seconds=10)
 """How long after its exchange had to be over a process gets to write down what came of it."""
 
+CLOCK_DIFFERENCE: Final = timedelta(seconds=30)
+"""By how much the clocks of processes may differ (design)."""
+
 LEASE_GRACE: Final = timedelta(seconds=40)
 """The same where another process takes over then: clocks may differ by 30 seconds (design)."""
 
@@ -67,7 +70,8 @@ class Gate:
     Attributes:
         interval: From one evaluation to the next.
         success: For how long every evaluation has to succeed.
-        due_at: When the evaluation under way, or the last one, was due.
+        due_at: When the evaluation under way, or the last one, was due; when it began, where that
+            was later than clocks explain, so that a success never counts for a time before it.
         succeeded_since: The first of the successes without a failure since; None for none.
     """
 
@@ -193,7 +197,7 @@ def survives_interruption(record: Record) -> bool:
     if work is None or request is None or record.waits_for_callback:
         return False
     if work.poll is not None and work.asks_status:
-        return work.poll.failures < MOST_POLL_FAILURES
+        return work.poll.failures + 1 < MOST_POLL_FAILURES
     return work.interruptions < MOST_INTERRUPTIONS and request.method not in SENT_ONCE
 
 

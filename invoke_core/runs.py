@@ -239,8 +239,10 @@ class Runs:
         except (ConnectionUnavailableError, PolicyError) as error:
             message = error.message
         asks_status = loaded.record.work is not None and loaded.record.work.asks_status
-        code = ReasonCode.POLL_FAILED if asks_status else ReasonCode.CONNECTION_FAILED
-        return Reason(code, message, Effect.NONE)
+        if asks_status:
+            # The operation has been started, and goes on or not.
+            return Reason(ReasonCode.POLL_FAILED, message, Effect.UNKNOWN)
+        return Reason(ReasonCode.CONNECTION_FAILED, message, Effect.NONE)
 
     def _timeout_s(self, record: Record) -> float:
         return self.sending.timeout_s(self._left_s(record))

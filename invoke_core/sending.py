@@ -41,7 +41,7 @@ from invoke_core.polling import (
     progress,
 )
 from invoke_core.retries import NEVER_REPEATED
-from invoke_core.targets import full_url, judge_grant, judge_url, resolved
+from invoke_core.targets import full_url, judge_grant, judge_url, resolved, with_origin_of
 from invoke_core.variables import Masker
 from invoke_core.verdict import judge, scope_of
 
@@ -318,7 +318,9 @@ class Sending:
     ) -> StatusUrl | Failed:
         """Return the status URL that a target names, if its connection grants that."""
         try:
-            url = resolved(prepared.request.url, progress.reference)
+            url = with_origin_of(
+                resolved(prepared.request.url, progress.reference), prepared.connection.url
+            )
             self._judge_status_url(url, prepared, poll.method)
         except PolicyError as error:
             message = f"The status URL in the answer was not asked: {prepared.shown(error.message)}"
@@ -396,6 +398,9 @@ def _shown_headers(
 
 def _failed(error: SendError, prepared: Prepared) -> Sent:
     reason = Reason(ReasonCode(error.code), prepared.shown(error.message), Effect(error.effect))
+    if prepared.asked is not None and reason.effect is Effect.NONE:
+        # Nothing was sent this time; what started the operation was.
+        reason = replace(reason, effect=Effect.UNKNOWN)
     passes = prepared.asked is not None and reason.code not in NEVER_REPEATED
     return Sent(
         outcome=Exchanged(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _SUSPICIOUS: Final = re.compile("[\x00-\x20\x7f\\\\\ud800-\udfff]")
+_PORTS: Final = {"http": 80, "https": 443}
 _DECODE_ROUNDS: Final = 3
 """How often an encoded path is decoded while looking for dots and slashes: targets behind proxies
 decode more than once."""
@@ -137,6 +138,33 @@ def resolved(base: str, reference: str) -> str:
         # Readers of URLs differ over these: to some they are paths, to others they name a host.
         raise PolicyError("its location has a scheme or '//', and no host after it.")
     return joined
+
+
+def with_origin_of(url: str, base: str) -> str:
+    """Return a URL with its origin spelled as that of another one, where it is the same.
+
+    Letter case and the scheme's own port make no difference (RFC 3986, sections 6.2.2.1 and
+    6.2.3); some services of Azure write the port out.
+
+    Args:
+        url: A URL that a target answered.
+        base: The URL of the connection.
+
+    Raises:
+        PolicyError: It cannot be read.
+    """
+    there, here = _split(url), _split(base)
+    if "@" in there.netloc or _origin(there) != _origin(here):
+        return url
+    return there._replace(scheme=here.scheme, netloc=here.netloc).geturl()
+
+
+def _origin(parts: SplitResult) -> tuple[str, str, int | None]:
+    try:
+        port = parts.port
+    except ValueError:
+        raise PolicyError("The URL has a port that is no number of one.") from None
+    return parts.scheme, parts.hostname or "", port or _PORTS.get(parts.scheme)
 
 
 def judge_segments(path: str) -> None:
