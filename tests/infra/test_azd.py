@@ -1,0 +1,107 @@
+"""``azure.yaml``, the parameter files and ``host.json`` fit the templates and the code."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.infra.template import INFRA, ROOT, parameters_of
+
+AZURE: Any = yaml.safe_load((ROOT / "azure.yaml").read_text(encoding="utf-8"))
+HOOKS = ["preprovision", "postprovision", "postdeploy"]
+OUTPUTS = {
+    "AZURE_LOCATION",
+    "AZURE_TENANT_ID",
+    "AZURE_RESOURCE_GROUP",
+    "AZURE_FUNCTION_NAME",
+    "SERVICE_API_NAME",
+    "SERVICE_API_URI",
+    "SERVICE_API_IDENTITY_PRINCIPAL_ID",
+    "AZURE_KEY_VAULT_NAME",
+    "AZURE_STORAGE_TABLE_ENDPOINT",
+}
+
+
+def text_of(name: str) -> str:
+    return (INFRA / name).read_text(encoding="utf-8")
+
+
+def az_commands(text: str) -> set[str]:
+    """Return the commands of the Azure CLI that a script runs, without their options."""
+    return {" ".join(words.split()) for words in re.findall(r"\baz((?: [a-z]+)+) --", text)}
+
+
+def test_the_service_of_azd_is_the_app_that_the_templates_tag() -> None:
+    tagged = re.findall(r"'azd-service-name': '(\w+)'", text_of("app/function.bicep"))
+
+    assert list(AZURE["services"]) == tagged == ["api"]
+    assert AZURE["services"]["api"] == {"project": ".", "language": "python", "host": "function"}
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_a_hook_is_there_for_every_system(hook: str) -> None:
+    assert AZURE["hooks"][hook] == {
+        "posix": {"shell": "sh", "run": f"infra/hooks/{hook}.sh"},
+        "windows": {"shell": "pwsh", "run": f"infra/hooks/{hook}.ps1"},
+    }
+    assert (INFRA / "hooks" / f"{hook}.sh").stat().st_mode & 0o111
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_the_twins_of_a_hook_run_the_same_commands(hook: str) -> None:
+    posix, windows = text_of(f"hooks/{hook}.sh"), text_of(f"hooks/{hook}.ps1")
+
+    assert az_commands(posix) == az_commands(windows) != set()
+
+
+def test_hooks_read_only_what_azd_gives_them() -> None:
+    given = OUTPUTS | {"AZURE_SUBSCRIPTION_ID", "VNET_ENABLED"}
+    for path in (INFRA / "hooks").iterdir():
+        read = re.findall(r"\$(?:env:|\{)?([A-Z][A-Z_]+)\b", path.read_text("utf-8"))
+
+        assert set(read) - {"KEY", "LASTEXITCODE"} <= given
+
+
+def test_the_outputs_are_those_that_hooks_and_people_read() -> None:
+    outputs = re.findall(r"^output (\w+)", text_of("main.bicep"), re.MULTILINE)
+
+    assert set(outputs) == OUTPUTS
+
+
+def test_what_azd_fills_in_is_a_parameter_with_the_same_default() -> None:
+    parameters = json.loads(text_of("main.parameters.json"))["parameters"]
+    declared = parameters_of(INFRA / "main.bicep")
+
+    for name, given in parameters.items():
+        default = declared[name].rpartition(" = ")[2]
+        placeholder = re.fullmatch(r"\$\{[A-Z_]+(?:=(.*))?\}", str(given["value"]))
+        if placeholder is None:
+            assert given["value"] == {}
+            assert default == "{}"
+        elif placeholder[1] is not None:
+            assert placeholder[1] == default.strip("'")
+
+
+def test_the_host_is_set_up_for_flex_consumption() -> None:
+    host = json.loads((ROOT / "host.json").read_text(encoding="utf-8"))
+
+    assert host["extensionBundle"] == {
+        "id": "Microsoft.Azure.Functions.ExtensionBundle",
+        "version": "[4.*, 5.0.0)",
+    }
+    # Throttles here would not be heeded; the templates say how many requests an instance takes.
+    assert host["extensions"]["http"] == {"routePrefix": ""}
+    assert host["extensions"]["queues"]["messageEncoding"] == "base64"
+    # Alerts count requests, so none may be missing.
+    sampling = host["logging"]["applicationInsights"]["samplingSettings"]
+    assert "Request" in sampling["excludedTypes"].split(";")
+
+
+def test_a_deployment_leaves_out_what_is_not_the_app() -> None:
+    left_out = (ROOT / ".funcignore").read_text(encoding="utf-8").split()
+
+    assert {"infra/", "azure.yaml", ".azure/", "tests/", "local.settings.json"} <= set(left_out)
