@@ -17,7 +17,7 @@ import pytest
 
 from tests.infra.template import ROOT
 
-_NAMED = os.environ.get("BICEP_CHECKER")  # noqa: TID251  # a setting of the tests
+_NAMED = os.environ.get("BICEP_CHECKER")  # a setting of the tests
 _AROUND = [folder / "shared" / "tools" / "check_bicep.py" for folder in ROOT.parents]
 _CHECKER = Path(_NAMED) if _NAMED else next((path for path in _AROUND if path.is_file()), None)
 

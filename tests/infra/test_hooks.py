@@ -186,8 +186,10 @@ def test_a_missing_tool_stops_nothing_and_is_told(desk: Desk, tool: str) -> None
         (
             {"VNET_ENABLED": "true"},
             [
-                "provider register --namespace Microsoft.App --subscription "
-                "11111111-2222-3333-4444-555555555555 --wait"
+                (
+                    "provider register --namespace Microsoft.App --subscription "
+                    "11111111-2222-3333-4444-555555555555 --wait"
+                )
             ],
         ),
     ],
@@ -207,9 +209,9 @@ def test_the_last_words_of_a_deployment_lead_to_a_first_success(desk: Desk) -> N
         commands = re.findall(r"^  (curl .*)$", said, re.MULTILINE)
         answers = [
             subprocess.run(  # noqa: S603  # a command of our own hook
-                shlex.split(command.replace("$KEY", "k")) + ["--silent", "--max-time", "20"],
+                [*shlex.split(command.replace("$KEY", "k")), "--silent", "--max-time", "20"],
                 cwd=ROOT,
-                env={"PATH": os.environ["PATH"]},  # noqa: TID251  # where curl is
+                env={"PATH": os.environ["PATH"]},  # where curl is
                 capture_output=True,
                 text=True,
                 timeout=30,

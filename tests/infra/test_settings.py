@@ -133,10 +133,12 @@ def test_a_group_and_a_subscription_take_the_same_parameters() -> None:
 
 
 def test_every_parameter_reaches_the_group() -> None:
-    given = re.search(r"module resources .*?params: \{(.*?)\n  \}", MAIN.read_text("utf-8"), re.S)
+    given = re.search(
+        r"module resources .*?params: \{(.*?)\n  \}", MAIN.read_text("utf-8"), re.DOTALL
+    )
 
     assert given is not None
-    assert set(re.findall(r"^    (\w+):", given[1], re.M)) == set(parameters_of(RESOURCES))
+    assert set(re.findall(r"^    (\w+):", given[1], re.MULTILINE)) == set(parameters_of(RESOURCES))
 
 
 def test_the_group_deploys_alone() -> None:
