@@ -73,6 +73,9 @@ param storageSku string = zoneRedundant ? 'Standard_ZRS' : 'Standard_LRS'
 @description('Whether storage and vault are reached through a private network only.')
 param vnetEnabled bool = false
 
+@description('Addresses of that network, a range of at least /23 that no network beside it uses.')
+param vnetAddressPrefix string = '10.0.0.0/16'
+
 @description('With a private network: an address or range that reaches storage and vault all the same; empty: none.')
 param operatorIpAddress string = ''
 
@@ -135,6 +138,7 @@ module resources 'resources.bicep' = {
     zoneRedundant: zoneRedundant
     storageSku: storageSku
     vnetEnabled: vnetEnabled
+    vnetAddressPrefix: vnetAddressPrefix
     operatorIpAddress: operatorIpAddress
     vaultPurgeProtection: vaultPurgeProtection
     logRetentionDays: logRetentionDays

@@ -72,6 +72,9 @@ param storageSku string = zoneRedundant ? 'Standard_ZRS' : 'Standard_LRS'
 @description('Whether storage and vault are reached through a private network only.')
 param vnetEnabled bool = false
 
+@description('Addresses of that network, a range of at least /23 that no network beside it uses.')
+param vnetAddressPrefix string = '10.0.0.0/16'
+
 @description('With a private network: an address or range that reaches storage and vault all the same; empty: none.')
 param operatorIpAddress string = ''
 
@@ -171,6 +174,7 @@ module roles 'app/roles.bicep' = {
 module network 'app/network.bicep' = if (vnetEnabled) {
   name: 'network'
   params: {
+    addressPrefix: vnetAddressPrefix
     endpointPrefix: '${abbreviations.networkPrivateEndpoints}${resourceToken}'
     location: location
     name: nameOr(names.?virtualNetwork, '${abbreviations.networkVirtualNetworks}${resourceToken}')

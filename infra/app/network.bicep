@@ -1,5 +1,6 @@
 metadata description = 'The private network: one subnet for the app, one for the endpoints of storage and vault.'
 
+param addressPrefix string
 param endpointPrefix string
 param location string
 param name string
@@ -29,12 +30,12 @@ resource network 'Microsoft.Network/virtualNetworks@2025-05-01' = {
   location: location
   tags: tags
   properties: {
-    addressSpace: { addressPrefixes: ['10.0.0.0/16'] }
+    addressSpace: { addressPrefixes: [addressPrefix] }
     subnets: [
       {
         name: '${subnetPrefix}app'
         properties: {
-          addressPrefix: '10.0.0.0/24'
+          addressPrefix: cidrSubnet(addressPrefix, 24, 0)
           delegations: [
             {
               name: 'flex-consumption'
@@ -46,7 +47,7 @@ resource network 'Microsoft.Network/virtualNetworks@2025-05-01' = {
       {
         name: '${subnetPrefix}endpoints'
         properties: {
-          addressPrefix: '10.0.1.0/24'
+          addressPrefix: cidrSubnet(addressPrefix, 24, 1)
           privateEndpointNetworkPolicies: 'Disabled'
         }
       }
