@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from invoke_core import __version__
 from invoke_core.model import State
+from invoke_core.output_formats import OutputFormat
 from invoke_core.problems import MEDIA_TYPE
 from invoke_core.service import LONGEST_WAIT_S
 from invoke_core.web.openapi_pipelines import SECURITY, pipeline_paths
@@ -21,6 +22,7 @@ from invoke_core.web.openapi_schemas import (
     ref,
     schemas,
 )
+from invoke_core.web.openapi_steps import step_schemas
 from invoke_core.web.requests import DEFAULT_TOP, MOST_TOP
 
 if TYPE_CHECKING:
@@ -58,6 +60,7 @@ def openapi_document(base_url: str) -> dict[str, JsonValue]:
             "/api/invocations/{id}": {"get": _get_operation()},
             "/api/invocations/{id}/log": {"get": _log_operation()},
             "/api/invocations/{id}/cancel": {"post": _cancel_operation()},
+            "/api/invocations/{id}/outputs": {"get": _outputs_operation()},
             "/api/criteria/evaluate": {"post": _evaluate_operation()},
             "/api/health": {"get": _health_operation()},
             "/api/openapi.json": {"get": _openapi_operation()},
@@ -69,7 +72,7 @@ def openapi_document(base_url: str) -> dict[str, JsonValue]:
                 "functionCode": {"type": "apiKey", "in": "query", "name": "code"},
                 **SECURITY,
             },
-            "schemas": schemas(),
+            "schemas": {**step_schemas(), **schemas()},
             "responses": {"Problem": _problem_response("The request was refused.")},
         },
     }
@@ -290,6 +293,33 @@ def _cancel_operation() -> dict[str, JsonValue]:
             **_reading_refusals(),
             "404": _problem_response("There is no such invocation."),
             "409": _problem_response("It has ended otherwise."),
+        },
+    }
+
+
+def _outputs_operation() -> dict[str, JsonValue]:
+    form: JsonValue = {**enum_of(OutputFormat), "default": OutputFormat.JSON.value}
+    return {
+        "operationId": "invocations_outputs",
+        "summary": "What an invocation puts out, in the form a pipeline takes in",
+        "parameters": [
+            _ID,
+            {"name": "format", "in": "query", "description": "In any case.", "schema": form},
+        ],
+        "responses": {
+            "200": {
+                "description": "The outputs so far: an object with format=json, else lines.",
+                "content": {
+                    "application/json": {"schema": TEXTS_BY_NAME},
+                    "text/plain": {"schema": TEXT},
+                },
+            },
+            **_reading_refusals(),
+            "400": _problem_response(
+                "There is no such form; or it cannot hold the outputs exactly (outputFormat), and"
+                " all that stand in the way are listed."
+            ),
+            "404": _problem_response("There is no such invocation."),
         },
     }
 

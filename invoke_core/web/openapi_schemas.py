@@ -1,16 +1,16 @@
-"""The schemas of the OpenAPI description.
+"""The schemas of what is answered, in the OpenAPI description.
 
-Source: HTTP contract, sections 1, 2, 4 and 5.
+Source: HTTP contract, sections 1, 4 and 5.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from invoke_core.conditions import DEFAULT_CONDITION, STATUS_VARIABLE
-from invoke_core.model import CompletionEvent, Effect, IssueType, Method, ReasonCode, Result, State
+from invoke_core.gates import MOST_EVALUATIONS
+from invoke_core.model import CompletionEvent, Effect, IssueType, ReasonCode, Result, State
+from invoke_core.outputs import LONGEST_OUTPUT_BYTES
 from invoke_core.problems import PROBLEM_TYPES
-from invoke_core.steps import INPUT_ALIASES, MOST_RETRIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,28 +19,11 @@ if TYPE_CHECKING:
     from invoke_core.documents import JsonValue
 
 OBJECT: Final[dict[str, JsonValue]] = {"type": "object"}
-_INPUT_NOTES: Final = {
-    "connectionType": "Which of the three connection inputs counts; default connectedServiceName.",
-    "serviceConnection": "Name of a generic service connection.",
-    "azureServiceConnection": "Name of an Azure Resource Manager connection.",
-    "azureDevOpsServiceConnection": "Name of an Azure DevOps connection.",
-    "method": f"One of {', '.join(Method)}, in any case; default POST.",
-    "headers": "JSON object, as text or as an object; given, it replaces the default headers.",
-    "body": "Text, or an object that is sent as JSON; dropped for GET and HEAD.",
-    "urlSuffix": "Appended to the connection's URL as text.",
-    "waitForCompletion": "Whether a TaskCompleted event ends the task; default false.",
-    "successCriteria": "Expression over the answer, such as eq(root['status'], 'ready'); not with "
-    "waitForCompletion.",
-    "validStatusCodes": "Codes and ranges that count as success; default 200-299.",
-}
 
 
 def schemas() -> dict[str, JsonValue]:
-    """Return every named schema."""
+    """Return every named schema of what is answered."""
     return {
-        "Step": _step(),
-        "Steps": _steps(),
-        "Variables": _variables(),
         "Invocation": _invocation(),
         "Listing": _listing(),
         "Evaluation": _evaluation(),
@@ -83,73 +66,6 @@ TEXTS_BY_NAME: Final[dict[str, JsonValue]] = {
     "type": "object",
     "additionalProperties": {"type": "string"},
 }
-_SCALAR: Final[dict[str, JsonValue]] = {"type": ["string", "number", "boolean", "null"]}
-
-
-def _step() -> dict[str, JsonValue]:
-    inputs: dict[str, JsonValue] = {}
-    for name, aliases in INPUT_ALIASES.items():
-        kinds: JsonValue = ["string", "number", "boolean", "null"]
-        if name in {"headers", "body"}:
-            kinds = ["string", "number", "boolean", "null", "object", "array"]
-        inputs[name] = {"type": kinds, "description": _INPUT_NOTES[name]}
-        inputs |= {alias: {"type": kinds, "description": f"Alias of {name}."} for alias in aliases}
-    properties: dict[str, JsonValue] = {
-        "task": {"type": "string", "examples": ["InvokeRESTAPI@1"]},
-        "displayName": _SCALAR,
-        "inputs": {
-            "type": "object",
-            "description": "Names in any case.",
-            "properties": inputs,
-        },
-        "variables": ref("Variables"),
-        "timeoutInMinutes": {"type": ["number", "string", "null"], "default": 60},
-        "condition": {
-            "type": ["string", "boolean", "number", "null"],
-            "default": DEFAULT_CONDITION,
-            "description": "Where this expression is false, the task is skipped. It reads"
-            f" variables, and the state of the pipeline from the variable {STATUS_VARIABLE}.",
-        },
-        "enabled": {"type": ["boolean", "string", "null"], "default": True},
-        "continueOnError": {
-            "type": ["boolean", "string", "null"],
-            "default": False,
-            "description": "Whether a failure ends the task as succeededWithIssues.",
-        },
-        "retryCountOnTaskFailure": {
-            "type": ["integer", "string", "null"],
-            "default": 0,
-            "minimum": 0,
-            "maximum": MOST_RETRIES,
-            "description": "How often a failed task is tried again; not in Callback mode. A POST or"
-            " PATCH of unknown effect never is.",
-        },
-        "target": {"description": "Accepted, no effect."},
-        **{
-            name: {"description": "Not built yet; only null is accepted."}
-            for name in ("gate", "poll", "outputs")
-        },
-    }
-    return {"type": "object", "properties": properties, "required": ["inputs"]}
-
-
-def _steps() -> dict[str, JsonValue]:
-    return object_of(
-        {
-            "steps": {"type": "array", "items": ref("Step"), "minItems": 1, "maxItems": 1},
-            "variables": ref("Variables"),
-        },
-        ["steps"],
-    )
-
-
-def _variables() -> dict[str, JsonValue]:
-    secret = object_of({"value": _SCALAR, "isSecret": {"type": ["boolean", "string"]}}, ["value"])
-    return {
-        "type": ["object", "null"],
-        "additionalProperties": {"anyOf": [_SCALAR, secret]},
-        "description": "Names in any case; $(name) in an input stands for the value.",
-    }
 
 
 def _invocation() -> dict[str, JsonValue]:
@@ -168,6 +84,17 @@ def _invocation() -> dict[str, JsonValue]:
             "result": {"type": ["boolean", "null"]},
             "trace": {"type": "array", "items": TEXT},
             "explanation": or_null(ref("Explanation")),
+        }
+    )
+    reason = or_null(
+        object_of({"code": enum_of(ReasonCode), "message": TEXT, "effect": enum_of(Effect)})
+    )
+    evaluation = object_of(
+        {
+            "at": TIME,
+            "result": {"type": "string", "enum": [Result.SUCCEEDED.value, Result.FAILED.value]},
+            "reason": reason,
+            "status": {"type": ["integer", "null"]},
         }
     )
     correlation_names = (
@@ -190,9 +117,7 @@ def _invocation() -> dict[str, JsonValue]:
                 "description": "pending until the first request begins, inProgress from then on.",
             },
             "result": or_null(enum_of(Result)),
-            "reason": or_null(
-                object_of({"code": enum_of(ReasonCode), "message": TEXT, "effect": enum_of(Effect)})
-            ),
+            "reason": reason,
             "completionEvent": enum_of(CompletionEvent),
             "request": or_null(object_of({"method": TEXT, "url": TEXT, "headers": TEXTS_BY_NAME})),
             "response": or_null(response),
@@ -200,15 +125,27 @@ def _invocation() -> dict[str, JsonValue]:
             "attempts": {
                 "type": "integer",
                 "minimum": 0,
-                "description": "How many requests were begun.",
+                "description": "How many requests were begun; status requests do not count.",
             },
-            "evaluations": {"type": "array"},
-            "outputs": TEXTS_BY_NAME,
+            "evaluations": {
+                "type": "array",
+                "items": evaluation,
+                "maxItems": MOST_EVALUATIONS,
+                "description": "Those of a gate, the last ones.",
+            },
+            "outputs": {
+                **TEXTS_BY_NAME,
+                "description": "Of the last answer, or the variables its external service set;"
+                f" each of {LONGEST_OUTPUT_BYTES} bytes at most.",
+            },
             "variables": TEXTS_BY_NAME,
             "createdAt": TIME,
             "startedAt": or_null(TIME),
             "finishedAt": or_null(TIME),
-            "deadline": {**TIME, "description": "timeoutInMinutes after createdAt."},
+            "deadline": {
+                **TIME,
+                "description": "timeoutInMinutes after createdAt, or the timeout of gate or poll.",
+            },
             "correlation": object_of(dict.fromkeys(correlation_names, TEXT)),
             "links": object_of(
                 {

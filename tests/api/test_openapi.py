@@ -10,12 +10,14 @@ from openapi_spec_validator import validate
 
 import function_app
 from invoke_core.problems import PROBLEM_TYPES
-from tests.api.conftest import demo_connections, make_client
+from tests.api.conftest import demo_connections, make_client, ringing
+from tests.api.target import Reply
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.api.conftest import Client
+    from tests.api.target import Target
 
 
 @pytest.fixture
@@ -129,6 +131,81 @@ def test_a_task_in_the_background_fits_what_is_described(
     )
     (prefer,) = [one for one in post["parameters"] if one["name"] == "Prefer"]
     assert "respond-async" in prefer["description"]
+
+
+def step_errors(document: dict[str, Any], step: object) -> list[str]:
+    return errors_of(document, {"$ref": "#/components/schemas/Step"}, step)
+
+
+@pytest.mark.parametrize(
+    ("members", "result"),
+    [
+        ({"gate": {"samplingInterval": 0.01, "timeout": "0.03"}}, "failed"),
+        ({"gate": {"samplingInterval": 0.01}, "outputs": {"count": "$.count"}}, "succeeded"),
+        ({"poll": {"statusUrl": None, "method": "head"}, "outputs": None}, "succeeded"),
+    ],
+)
+def test_a_gate_a_poll_and_outputs_fit_what_is_described(
+    members: dict[str, Any], result: str, target: Target, tmp_path: Path, document: dict[str, Any]
+) -> None:
+    target.reply = lambda _: Reply(status=503 if result == "failed" else 200)
+    step = {"inputs": {"serviceConnection": "demo", "method": "GET"}, **members}
+    with ringing(tmp_path, demo_connections(target.url)) as client:
+        answered = client.post(step, headers={"prefer": "wait=20"})
+
+    responses = document["paths"]["/api/invocations"]["post"]["responses"]
+    assert step_errors(document, step) == []
+    assert answered.json["result"] == result
+    assert bool(answered.json["evaluations"]) == ("gate" in members)
+    described = schema_of(responses[str(answered.status)])
+    assert errors_of(document, described, answered.json) == []
+
+
+@pytest.mark.parametrize("member", ["gate", "poll"])
+def test_the_bounds_and_defaults_of_amounts_are_those_of_the_service(
+    member: str, client: Client, document: dict[str, Any]
+) -> None:
+    schema = document["components"]["schemas"][member.capitalize()]["properties"]
+    amounts = {name: each for name, each in schema.items() if "minimum" in each}
+
+    def faults(**given: float) -> list[str]:
+        step = {"inputs": {"serviceConnection": "none"}, member: given}
+        errors = client.post(step).json["errors"]
+        refused = [each["pointer"] for each in errors if each["pointer"].startswith(f"/{member}")]
+        assert bool(step_errors(document, step)) == bool(refused)
+        return refused
+
+    assert faults(**{name: each["default"] for name, each in amounts.items()}) == []
+    for name, each in amounts.items():
+        assert faults(**{name: each["minimum"]}) == []
+        assert faults(**{name: each["maximum"] + 1}) == [f"/{member}/{name}"]
+        assert faults(**{name: each["minimum"] - 0.001}) == [f"/{member}/{name}"]
+
+
+def test_outputs_fit_what_is_described_in_every_form(
+    client: Client, document: dict[str, Any]
+) -> None:
+    step = {
+        "inputs": {"serviceConnection": "demo", "method": "GET"},
+        "outputs": {"count": "$.count", "path": "$.count"},
+    }
+    own = client.post(step).json["links"]["outputs"].partition("7071/")[2]
+    route = document["paths"]["/api/invocations/{id}/outputs"]["get"]
+    (form,) = [each["schema"] for each in route["parameters"] if each["name"] == "format"]
+
+    def fits(asked: str) -> int:
+        answered = client.get(own, query={"format": asked})
+        described = route["responses"][str(answered.status)]["content"]
+        media_type = answered.headers["Content-Type"].partition(";")[0]
+        is_text = media_type == "text/plain"
+        value = answered.body.decode() if is_text else answered.json
+        assert errors_of(document, described[media_type]["schema"], value) == []
+        return answered.status
+
+    assert client.get(own).json == {"count": "1425", "path": "1425"}
+    # A variable 'path' is one that shells and jobs would run their programs by.
+    assert [each for each in form["enum"] if fits(each) == 400] == ["dotenv", "gitlab"]
+    assert fits("xml") == 400
 
 
 def test_every_problem_a_task_may_meet_is_described(document: dict[str, Any]) -> None:

@@ -232,7 +232,9 @@ def test_a_post_that_is_lost_is_recorded_as_shown() -> None:
 
     after = advance(begun, Seen(), START + LEASE)
 
-    (evaluation,) = shown_form(after.invocation)["evaluations"]  # type: ignore[misc,union-attr]  # a list of one
+    evaluations = shown_form(after.invocation)["evaluations"]
+    assert isinstance(evaluations, list)
+    (evaluation,) = evaluations
     assert isinstance(evaluation, dict)
     assert {name: evaluation[name] for name in LOST} == LOST
     assert after.work is not None
