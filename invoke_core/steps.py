@@ -72,7 +72,7 @@ _STEP_KEYS: Final = (
 _PREDEFINED: Final = {name.lower(): name for name in PREDEFINED_VARIABLES}
 _TASK_GUID: Final = "9c3e8943-130d-4c78-ac63-8af81df62dfb"
 _TASK: Final = re.compile(rf"(?:InvokeRESTAPI|{_TASK_GUID})(?:@[01])?", re.IGNORECASE)
-_MINUTES: Final = re.compile(r"\d{1,9}(?:\.\d{1,9})?", re.ASCII)
+_AMOUNT: Final = re.compile(r"\d{1,9}(?:\.\d{1,30})?", re.ASCII)
 _COUNT: Final = re.compile(r"\d{1,9}", re.ASCII)
 _JSON_NUMBER: Final = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
 _YAML_NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
@@ -374,7 +374,7 @@ def _read_text_option(key: str, text: str, given: Given, step: Step, faults: Fau
 
 
 def _read_timeout(text: str, where: str, faults: FaultList) -> float:
-    minutes = float(text) if _MINUTES.fullmatch(text) else -1
+    minutes = float(text) if _AMOUNT.fullmatch(text) else -1
     if not 0 <= minutes <= LONGEST_TIMEOUT_MINUTES:
         faults.add(
             where, f"'timeoutInMinutes' is a number of minutes from 0 to {LONGEST_TIMEOUT_MINUTES}."
@@ -442,7 +442,7 @@ def read_amount(
         The number; the least one where something is wrong.
     """
     text = (scalar_text(given.value) or "").strip()
-    amount = float(text) if _MINUTES.fullmatch(text) else -1
+    amount = float(text) if _AMOUNT.fullmatch(text) else -1
     if not least <= amount <= most:
         faults.add(given.pointer, f"'{name}' is a number of {unit} from {least:g} to {most:g}.")
         return least

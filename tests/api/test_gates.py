@@ -490,6 +490,23 @@ def test_a_secret_never_stands_in_an_evaluation(background: Client, target: Targ
     assert messages(answered.json) == ""
 
 
+@pytest.mark.parametrize("seconds", [5, 7, 3601])
+def test_minutes_may_be_what_a_client_made_of_its_seconds(client: Client, seconds: int) -> None:
+    minutes = seconds / 60
+    assert len(str(minutes)) > 11
+
+    gate = gated(client, gate={"samplingInterval": minutes, "timeout": str(minutes * 2)})
+    task = client.post(
+        {"inputs": {"serviceConnection": "demo", "method": "GET"}, "timeoutInMinutes": minutes}
+    )
+
+    assert (gate.status, task.status) == (202, 200)
+    created_at, deadline = (
+        datetime.fromisoformat(gate.json[name]) for name in ("createdAt", "deadline")
+    )
+    assert deadline - created_at == timedelta(seconds=2 * seconds)
+
+
 @pytest.mark.parametrize(
     ("step", "pointer", "says"),
     [
