@@ -6,6 +6,7 @@ Source: HTTP contract, section 3 ("Gate"); agentless protocol, section 8.
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -472,6 +473,35 @@ def test_a_gate_whose_connection_is_gone_says_so_and_waits_for_it(tmp_path: Path
 
     assert (ended.status, ended.json["evaluations"][-1]["result"]) == (200, "succeeded")
     assert len(target.received) == 2
+
+
+def test_a_sampling_waits_where_the_connection_is_used_as_much_as_it_may_be(
+    target: Target, tmp_path: Path
+) -> None:
+    """It is late then, and has not failed."""
+    hanging = Event()
+    asked: list[str] = []
+
+    def reply(received: Received) -> Reply:
+        asked.append(received.path)
+        if received.path == "/slow":
+            hanging.wait(15)
+        return READY
+
+    target.reply = reply
+    limited = demo_connections(target.url, limits={"concurrency": 1})
+    with ringing(tmp_path, limited) as client, ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(client.step, method="GET", urlSuffix="/slow")
+        wait_until_asked(target, 1)
+        answered = gated(client, headers={"prefer": "wait=1"})
+        seen = list(asked)
+        hanging.set()
+        ended = until_ended(client, answered.json["id"])
+
+    assert slow.result().status == 200
+    assert (answered.status, seen) == (202, ["/slow"])
+    assert (ended.status, evaluations(ended)) == (200, [PASSED])
+    assert asked == ["/slow", "/"]
 
 
 def test_a_secret_never_stands_in_an_evaluation(background: Client, target: Target) -> None:

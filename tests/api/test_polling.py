@@ -17,12 +17,14 @@ from tests.api.conftest import PASSWORD, demo_connections, make_client, ringing
 from tests.api.target import Received, Reply, Target
 from tests.api.test_retries import messages, until_ended
 from tests.api.test_waiting_secrets import file_dump, forms
+from tests.azurite import connection_string, port_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from tests.api.conftest import Answered, Client
+    from tests.azurite import Azurite
 
 OFTEN_S = 0.2
 STATUS = "/operations/7"
@@ -560,6 +562,30 @@ def test_a_secret_in_a_status_url_is_sent_and_never_shown_or_stored_plain(
     shown = answered.body + under_way.body + ended.body + log.encode() + dump
     assert not [form for form in forms(SIGNATURE) if form in shown]
     assert log.count(f"Asking for the status: {target.url}{STATUS}?api=1&sig=***") == 3
+
+
+@pytest.mark.parametrize(("query", "status"), [("", 200), ("?sig=s1gnature", 424)])
+def test_a_secret_in_a_status_url_is_not_kept_without_a_key(
+    target: Target,
+    tmp_path: Path,
+    azurite_connection: str,
+    azurite_queues: Azurite,
+    query: str,
+    status: int,
+) -> None:
+    """The embedded store makes a key of its own; with a storage account, it is a setting."""
+    account = connection_string(port_of(azurite_connection), queue_port=azurite_queues.port)
+    client = make_client(tmp_path, demo_connections(target.url), InvokeStorage=account)
+    Operation(target, accepted(f"{STATUS}{query}"), SUCCEEDED)
+
+    answered = polled(client)
+
+    assert answered.status == status
+    if status == 424:
+        code, message = code_and_message(answered)
+        assert code == "pollFailed"
+        assert "STATE_KEY" in message
+        assert len(target.received) == 1
 
 
 def test_the_credential_of_the_connection_is_sent_with_each_status_request(
