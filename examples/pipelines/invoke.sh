@@ -179,7 +179,7 @@ invocation_in_answer() {
 pause() {
   seconds=$1
   case $seconds in
-    '' | *[!0-9]* | ????*) seconds=5 ;;
+    '' | *[!0-9]* | ????*) seconds=2 ;;
   esac
   [ "$seconds" -ge 1 ] || seconds=1
   [ "$seconds" -le $LONGEST_PAUSE ] || seconds=$LONGEST_PAUSE
@@ -243,7 +243,7 @@ bear_trouble() {
   [ -n "$trouble_since" ] || trouble_since=$(now)
   troubled=$(($(now) - trouble_since))
   if [ "$troubled" -ge "$patience" ] || [ "$(now)" -ge "$deadline" ]; then
-    say "The outcome is not known: no usable answer came from $url for $troubled s. The last one:" >&2
+    say "There is no outcome: no usable answer came from $url for $troubled s. The last one:" >&2
     trouble_text >&2
     [ -z "$id" ] || say "The task: $url/api/invocations/$id" >&2
     exit $NO_OUTCOME

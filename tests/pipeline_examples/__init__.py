@@ -1,0 +1,1 @@
+"""What stands in ``examples/pipelines``, run as each product would run it."""
