@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -202,5 +203,20 @@ def test_the_log_of_the_process_names_the_end_and_nothing_a_stranger_chose(
     instance.transitions.apply(plan_id, TaskCompleted(Result.FAILED))
     instance.transitions.apply(plan_id, TaskCompleted(Result.FAILED))
 
-    lines = [record.getMessage() for record in caplog.records if record.name.startswith("invoke")]
-    assert lines == [f"invocation {plan_id}: POST on demo, failed (callbackFailed)"]
+    (line,) = [record.getMessage() for record in caplog.records if record.name.startswith("invoke")]
+    sentence, _, facts = line.partition(" {")
+    assert sentence == f"invocation {plan_id}: POST on demo, failed"
+    assert json.loads("{" + facts) == {
+        "invocationId": plan_id,
+        "connection": "demo",
+        "method": "POST",
+        "completionEvent": "Callback",
+        "result": "failed",
+        "reason": "callbackFailed",
+        "effect": "answered",
+        "status": None,
+        "attempts": 1,
+        "evaluations": 0,
+        "exchangeMs": None,
+        "totalMs": 0,
+    }
