@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from invoke_core.output_formats import GITLAB_BYTES, OutputFormat
+from invoke_core.errors import OutputFormatError
+from invoke_core.output_formats import GITLAB_BYTES, OutputFormat, written
 from invoke_core.outputs import LONGEST_OUTPUT_BYTES, MOST_OUTPUTS
 from tests.process.conftest import ROOT, running_demo, shell
 from tests.process.test_docs import holds
@@ -138,3 +139,62 @@ def test_the_page_has_every_form_and_limit() -> None:
     assert f"{MOST_OUTPUTS} at most" in PAGE
     assert f"more than {LONGEST_OUTPUT_BYTES // 1024} KiB" in PAGE
     assert f"holds {GITLAB_BYTES // 1024} KiB" in PAGE
+
+
+SAMPLES: Final = {
+    "NUL": ["\0"],
+    "a lone surrogate": ["\ud800"],
+    "a carriage return": ["\r"],
+    "`'`": ["'"],
+    "`${`": ["${"],
+    "`$(`": ["$("],
+    "`$`": ["$", "${", "$("],
+    "`#`": ["#"],
+    "two backslashes in a row": ["\\\\"],
+    "one at the end": ["\\"],
+    "a backslash": ["\\", "\\\\", "\\b"],
+    "anything blank": [" ", "\t"],
+    "lines": ["\n"],
+    "quotes": ["'", '"', "`"],
+    "control characters": ["\x01", "\x1b"],
+    "nothing": [],
+}
+"""Texts with what the table names; each stands at the end of a value."""
+
+HELD: Final = ["%", "%AZP25", "::endgroup::", ";", "]", "=b", "é"]
+"""What every form holds as it is."""
+ROWS: Final = re.findall(r"^\| `([\w-]+)` \| (.*) \| (.*) \|$", PAGE, re.MULTILINE)
+
+
+def is_refused(name: str, value: str, form: str) -> bool:
+    try:
+        written({name: value}, OutputFormat(form), new_delimiter=lambda: "delimiter")
+    except OutputFormatError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize(("form", "values", "_names"), ROWS)
+def test_a_form_refuses_the_values_the_table_says(form: str, values: str, _names: str) -> None:
+    named = values.partition("; ")[0].split(", ")
+    refused = {sample for name in named for sample in SAMPLES[name]}
+    samples = [*{one: 0 for several in SAMPLES.values() for one in several}, *HELD]
+
+    assert {one for one in samples if is_refused("name", f"a{one}", form)} == refused
+
+
+@pytest.mark.parametrize(("form", "_values", "names"), ROWS)
+def test_a_form_refuses_the_names_the_table_says(form: str, _values: str, names: str) -> None:
+    refused = [
+        name for name in ("a-b", "a.b", "PATH", "path", "UID") if is_refused(name, "1", form)
+    ]
+
+    assert ("a-b" in refused) == ("none of a variable" in names)
+    assert ("a.b" in refused) == ("a-b" in refused and "dots are allowed" not in names)
+    assert ("PATH" in refused) == ("reserved" in names)
+    assert ("path" in refused) == ("reserved" in names and "in capitals" not in names)
+    assert ("UID" in refused) == ("shells keep" in names)
+
+
+def test_the_table_has_every_form() -> None:
+    assert {form for form, _, _ in ROWS} == {*OutputFormat}
