@@ -5,12 +5,15 @@ Source: HTTP contract, section 3 ("Gate"); agentless protocol, section 8.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from invoke_core.steps import LONGEST_TIMEOUT_MINUTES, read_amount, read_members
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from invoke_core.steps import FaultList, Given
 
 MOST_EVALUATIONS: Final = 50
@@ -68,12 +71,11 @@ def read_gate(given: Given, faults: FaultList) -> GateOptions | None:
         else default
         for name, default in _DEFAULTS.items()
     }
-    first_pass = minutes["stabilizationTime"] + minutes["minimumSuccessDuration"]
-    if len(faults.faults) == before and first_pass >= minutes["timeout"]:
+    if len(faults.faults) == before and _first_pass_ms(minutes) >= _ms(minutes["timeout"]):
         faults.add(
             given.pointer,
-            "The gate can never pass: its timeout ends no later than stabilizationTime and "
-            "minimumSuccessDuration together.",
+            "The gate can never pass: its timeout ends no later than stabilizationTime and the "
+            "evaluations that minimumSuccessDuration takes, one every samplingInterval.",
         )
     if len(faults.faults) > before:
         return None
@@ -83,3 +85,14 @@ def read_gate(given: Given, faults: FaultList) -> GateOptions | None:
         stabilization_s=60 * minutes["stabilizationTime"],
         success_s=60 * minutes["minimumSuccessDuration"],
     )
+
+
+def _first_pass_ms(minutes: Mapping[str, float]) -> int:
+    """Return when a gate passes that succeeds from its first evaluation on."""
+    interval_ms = _ms(minutes["samplingInterval"])
+    further = math.ceil(_ms(minutes["minimumSuccessDuration"]) / interval_ms)
+    return _ms(minutes["stabilizationTime"]) + further * interval_ms
+
+
+def _ms(minutes: float) -> int:
+    return round(60_000 * minutes)

@@ -263,7 +263,7 @@ class _Reader:
                 "'outputs' goes with 'waitForCompletion: false'; a callback puts out the variables "
                 "that the external service sets.",
             )
-        return read_outputs(given, self._faults)
+        return read_outputs(given, self._faults, self._masker)
 
     def _refuse_with_callback(self, given: Given, name: str) -> None:
         if self._event is CompletionEvent.CALLBACK:
@@ -461,10 +461,20 @@ def _options_said(step: Step) -> dict[str, JsonValue]:
         options["enabled"] = False
     if step.retries:
         options["retryCountOnTaskFailure"] = str(step.retries)
-    for name, given in (("gate", step.gate), ("poll", step.poll), ("outputs", step.outputs)):
+    for name, given in (("gate", step.gate), ("poll", step.poll)):
         if given is not None:
-            options[name] = as_texts(given.value)
+            options[name] = _members_said(given.value, lower=True)
+    if step.outputs is not None:
+        options["outputs"] = _members_said(step.outputs.value)
     return options
+
+
+def _members_said(value: JsonValue, *, lower: bool = False) -> JsonValue:
+    """Return an option's members in one order, in lower case where their names ignore it."""
+    said = as_texts(value)
+    if not isinstance(said, dict):
+        return said
+    return {name.lower() if lower else name: said[name] for name in sorted(said, key=str.lower)}
 
 
 def _said(name: str, value: JsonValue) -> JsonValue:

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Final
 
 from invoke_core.documents import dump_json
 from invoke_core.errors import AnswerNotJsonError
-from invoke_core.expressions import NO_MATCH, JsonPath
+from invoke_core.expressions import JsonPath, NoMatch
 from invoke_core.steps import pointer, scalar_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from invoke_core.answers import AnswerReading
     from invoke_core.documents import JsonValue
     from invoke_core.steps import FaultList, Given
+    from invoke_core.variables import Masker
 
 MOST_OUTPUTS: Final = 50
 LONGEST_OUTPUT_BYTES: Final = 32 * 1024
@@ -26,12 +27,13 @@ LONGEST_OUTPUT_BYTES: Final = 32 * 1024
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
 
-def read_outputs(given: Given, faults: FaultList) -> dict[str, JsonPath]:
+def read_outputs(given: Given, faults: FaultList, masker: Masker) -> dict[str, JsonPath]:
     """Read the member ``outputs`` of a step.
 
     Args:
         given: An object: names with JSONPaths.
         faults: Receives everything that is wrong.
+        masker: Hides the caller's secrets.
 
     Returns:
         The paths by name.
@@ -54,13 +56,13 @@ def read_outputs(given: Given, faults: FaultList) -> dict[str, JsonPath]:
         elif name.lower() in written:
             faults.add(where, f"'{name}' and '{written[name.lower()]}' are the same output.")
         written.setdefault(name.lower(), name)
-        path = _read_path(value, where, faults)
+        path = _read_path(value, where, faults, masker)
         if path is not None:
             paths[name] = path
     return paths
 
 
-def _read_path(value: JsonValue, where: str, faults: FaultList) -> JsonPath | None:
+def _read_path(value: JsonValue, where: str, faults: FaultList, masker: Masker) -> JsonPath | None:
     text = scalar_text(value)
     if text is None:
         faults.add(where, "A JSONPath belongs here, as text, such as $.id.")
@@ -68,19 +70,19 @@ def _read_path(value: JsonValue, where: str, faults: FaultList) -> JsonPath | No
     try:
         return JsonPath.parse(text.strip())
     except ValueError as error:
-        faults.add(where, str(error))
+        faults.add(where, masker.part(str(error), of=text))
         return None
 
 
 def outputs_of(
-    reading: AnswerReading, paths: Mapping[str, JsonPath], *, mask: Callable[[str], str]
+    reading: AnswerReading, paths: Mapping[str, JsonPath], *, masker: Masker
 ) -> tuple[dict[str, str], list[str]]:
     """Return what a task puts out, and remarks on what it does not.
 
     Args:
         reading: The answer.
         paths: The paths by name.
-        mask: Removes every secret.
+        masker: Hides every secret, in texts and names but not in numbers.
 
     Returns:
         Values by name: text as it is, anything else as JSON. One that is not there, or too long,
@@ -100,12 +102,13 @@ def outputs_of(
         except ValueError as error:
             remarks.append(f"The output '{name}' is left out: {error}")
             continue
-        text = "" if found is NO_MATCH else mask(_text(found))
-        if found is NO_MATCH:
+        if isinstance(found, NoMatch):
             remarks.append(
                 f"The output '{name}' is left out: nothing in the answer is at its path."
             )
-        elif len(text.encode("utf-8", "replace")) > LONGEST_OUTPUT_BYTES:
+            continue
+        text = _text(found, masker)
+        if len(text.encode("utf-8", "replace")) > LONGEST_OUTPUT_BYTES:
             remarks.append(
                 f"The output '{name}' is left out: it has over {LONGEST_OUTPUT_BYTES:,} bytes."
             )
@@ -114,5 +117,9 @@ def outputs_of(
     return outputs, remarks
 
 
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else dump_json(value)
+def _text(found: JsonValue, masker: Masker) -> str:
+    if isinstance(found, str):
+        return masker.show(found)
+    written = dump_json(found)
+    shown = masker.show_in(found, raw=written)
+    return written if shown is found else dump_json(shown)

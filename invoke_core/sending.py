@@ -461,7 +461,7 @@ def _verdict(reading: AnswerReading, prepared: Prepared) -> Exchanged:
     response = reading.view(masker)
     if verdict.reason is not None and verdict.reason.code is ReasonCode.STATUS_CODE:
         return _refused_status(verdict.reason, response, prepared)
-    outputs, remarks = outputs_of(reading, task.outputs, mask=masker.show)
+    outputs, remarks = outputs_of(reading, task.outputs, masker=masker)
     waits = task.completion_event is CompletionEvent.CALLBACK
     return Exchanged(
         result=None if waits and verdict.result is Result.SUCCEEDED else verdict.result,

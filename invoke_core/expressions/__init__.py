@@ -10,7 +10,7 @@
 """
 
 from invoke_core.expressions.criteria import Criteria, compile_condition, compile_criteria
-from invoke_core.expressions.paths import NO_MATCH, JsonPath
+from invoke_core.expressions.paths import NO_MATCH, JsonPath, NoMatch
 from invoke_core.expressions.scope import JobStatus, Scope, answer_scope, condition_scope
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Criteria",
     "JobStatus",
     "JsonPath",
+    "NoMatch",
     "Scope",
     "answer_scope",
     "compile_condition",
