@@ -1,9 +1,9 @@
-"""Gates sampled by server processes that share a store, are killed, and start again.
+"""Gates and operations asked for by server processes that are killed, and start again.
 
 ``GATE_COUNT=200 GATE_SECONDS=60`` begins that many gates within that many seconds; a run of all
 tests does with less. ``-s`` shows how late their samplings came.
 
-Source: HTTP contract, section 3 ("Gate"); design, "Work that outlives the call".
+Source: HTTP contract, section 3 ("Gate", "Poll"); design, "Work that outlives the call".
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import pytest
 from invoke_core.records import LEASE_GRACE
 from tests.api.target import Received, Reply
 from tests.process.test_background import note, until_ended, wait_for, world
-from tests.process.test_killed import call
+from tests.process.test_killed import call, log_of
 
 if TYPE_CHECKING:
     import subprocess
@@ -35,8 +35,11 @@ GATE_COUNT: Final = int(os.environ.get("GATE_COUNT", "20"))
 GATE_SECONDS: Final = float(os.environ.get("GATE_SECONDS", "10"))
 
 INTERVAL_S: Final = 3
-EXCHANGE_S: Final = 2
+EXCHANGE_S: Final = 5
 LEASE_S: Final = EXCHANGE_S + LEASE_GRACE.total_seconds()
+RARELY_S: Final = 8
+"""What is interrupted is taken up at the end of a lease, and this long before the next is due."""
+
 LONGEST_S: Final = 120
 
 READY = Reply(b'{"ready": true}')
@@ -52,8 +55,15 @@ def shared(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
         yield made
 
 
-def begin(url: str, item: str, *, method: str = "GET") -> Any:  # noqa: ANN401  # any JSON
-    """Begin a gate whose requests carry the name of an item.
+def begin(
+    url: str,
+    item: str,
+    *,
+    method: str = "GET",
+    interval_s: int = INTERVAL_S,
+    is_gate: bool = True,
+) -> Any:  # noqa: ANN401  # any JSON
+    """Begin a gate, or an operation, whose requests carry the name of an item.
 
     As any client should, it repeats a call whose effect is not known: the disk may be busy.
     """
@@ -63,11 +73,14 @@ def begin(url: str, item: str, *, method: str = "GET") -> Any:  # noqa: ANN401  
         "headers": {"X-Item": item},
         "successCriteria": "eq(root['ready'], true)",
     }
-    step = {"inputs": inputs, "gate": {"samplingInterval": INTERVAL_S / 60}}
-    sent, key = json.dumps(step).encode(), {"Idempotency-Key": item}
+    waits: dict[str, object] = {"poll": {"intervalSeconds": interval_s}}
+    if is_gate:
+        waits = {"gate": {"samplingInterval": interval_s / 60}}
+    headers = {"Idempotency-Key": item, "Prefer": "wait=0"}
+    sent = json.dumps({"inputs": inputs, **waits}).encode()
     give_up_at = time.monotonic() + LONGEST_S
     while True:
-        status, body = call("POST", f"{url}/api/invocations", sent, key)
+        status, body = call("POST", f"{url}/api/invocations", sent, headers)
         if status == 202:
             return body
         assert status in {500, 503}, body
@@ -86,7 +99,9 @@ def kill(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def test_a_gate_goes_on_where_it_was_whenever_its_process_is_killed(tmp_path: Path) -> None:
+def test_what_is_asked_again_goes_on_where_it_was_whenever_its_process_is_killed(
+    tmp_path: Path,
+) -> None:
     """Both stores in one test: most of it is waiting, which can be done at once."""
     with ExitStack() as made:
         worlds = []
@@ -95,41 +110,53 @@ def test_a_gate_goes_on_where_it_was_whenever_its_process_is_killed(tmp_path: Pa
             settings = {"API_RESPONSE_TIMEOUT_SECONDS": str(EXCHANGE_S)}
             worlds.append(made.enter_context(world(store, tmp_path / store, **settings)))
         with ThreadPoolExecutor(2) as pool:
-            list(pool.map(_see_killed_between_and_during_samplings, worlds))
+            list(pool.map(_see_killed_between_and_during_requests, worlds))
 
 
-def _see_killed_between_and_during_samplings(shared: World) -> None:
+def _see_killed_between_and_during_requests(shared: World) -> None:
     release = Event()
     shared.ended.callback(release.set)
 
-    def reply(_: Received, number: int) -> Reply:
+    def reply(received: Received, number: int) -> Reply:
         if number == 2:
             release.wait(60)
+        if received.header("X-Item") == "poll" and number < 4:
+            return Reply(b"{}", 202, {"Operation-Location": "/status"})
         return READY if number == 4 else NOT_READY
 
     shared.answer(reply)
     url, process = shared.start()
-    plans = {method: begin(url, method, method=method)["id"] for method in ("GET", "POST")}
+    methods = {"GET": "GET", "POST": "POST", "poll": "POST"}
 
-    def all_evaluated(times: int) -> bool:
-        found = [
-            call("GET", f"{url}/api/invocations/{plan}", None, {})[1] for plan in plans.values()
-        ]
-        return all(len(one["evaluations"]) == times for one in found)
+    def begin_one(item: str) -> tuple[str, str]:
+        begun = begin(url, item, method=methods[item], interval_s=RARELY_S, is_gate=item != "poll")
+        return item, begun["id"]
 
-    wait_for(lambda: all_evaluated(1))
+    # At once, so that what follows is due at once as well.
+    with ThreadPoolExecutor(len(methods)) as pool:
+        plans = dict(pool.map(begin_one, methods))
+
+    def is_told(times: int) -> bool:
+        """Tell whether it is stored what came of so many requests of each."""
+        logs = [log_of(url, plan) for plan in plans.values()]
+        return all(
+            log.count("Next evaluation at") + log.count("asking for its status at") >= times
+            for log in logs
+        )
+
+    wait_for(lambda: is_told(1))
     kill(process)
-    assert shared.sent() == {"GET": 1, "POST": 1}
+    assert shared.sent() == dict.fromkeys(plans, 1)
     url, process = shared.start()
-    # Both are sampled at once, and neither is answered before the process is gone.
-    wait_for(lambda: shared.sent() == {"GET": 2, "POST": 2})
+    # All are sent at once, and none is answered before the process is gone.
+    wait_for(lambda: shared.sent() == dict.fromkeys(plans, 2))
     kill(process)
     release.set()
     url, process = shared.start()
-    wait_for(lambda: all_evaluated(2))
+    wait_for(lambda: is_told(2))
     kill(process)
     url, _ = shared.start()
-    ended = {method: until_ended(url, plan) for method, plan in plans.items()}
+    ended = {item: until_ended(url, plan) for item, plan in plans.items()}
 
     status, body = ended["GET"]
     assert (status, body["result"]) == (200, "succeeded"), body
@@ -143,6 +170,11 @@ def _see_killed_between_and_during_samplings(shared: World) -> None:
     assert evaluations(body) == [NOT_MET, INTERRUPTED, NOT_MET, PASSED]
     assert body["evaluations"][1]["reason"]["effect"] == "unknown"
     assert (body["attempts"], shared.sent()["POST"]) == (4, 4)
+    status, body = ended["poll"]
+    assert (status, body["result"], body["attempts"]) == (200, "succeeded", 1), body
+    asked = [one for one in shared.target.received if one.header("X-Item") == "poll"]
+    # The operation was started once; the status its process died over was asked once more.
+    assert [(one.method, one.path) for one in asked] == [("POST", "/")] + [("GET", "/status")] * 3
     for _, body in ended.values():
         times = [datetime.fromisoformat(one["at"]) for one in body["evaluations"]]
         assert times == sorted(times)
