@@ -153,8 +153,8 @@ class AnswerReading:
 
     def _not_json(self, error: JsonSyntaxError) -> str:
         if not self.text.strip():
-            return "The success criteria reads the body, and the answer's body is empty."
-        return f"The success criteria reads the body, and the body is not JSON. {error.message}"
+            return "An expression reads the body of the answer, and it is empty."
+        return f"An expression reads the body of the answer, and it is not JSON. {error.message}"
 
 
 def _cut(text: str) -> str:

@@ -200,7 +200,9 @@ def _with_time(record: Record, now: datetime) -> Record:
         Effect.UNKNOWN,
     )
     lost = Exchanged(result=Result.FAILED, reason=reason)
-    return _evaluated(replace(record, report_by=None), work, work.gate, lost, now)
+    evaluated = _evaluated(replace(record, report_by=None), work, work.gate, lost, now)
+    # The time of the gate may be over as well.
+    return _with_time(evaluated, now)
 
 
 def _timed_out(record: Record, moment: datetime) -> Record:

@@ -204,17 +204,17 @@ def survives_interruption(record: Record) -> bool:
 def alarm_at(record: Record) -> datetime | None:
     """Return when somebody has to look after an invocation, or None where nobody has.
 
-    That is when its next request is due, or when the process that sends one has to be taken for
-    dead.
+    That is when its next request is due, when the process that sends one has to be taken for dead,
+    or, where no request fits its time any more, when that is over. A callback ends by being read.
     """
     work = record.work
     if work is None or record.is_final:
         return None
     if record.report_by is not None:
         return None if record.waits_for_callback else record.report_by
-    if work.due_at is not None and work.is_held:
-        return work.due_at + HELD_GRACE
-    return work.due_at
+    if work.due_at is None:
+        return None if record.waits_for_callback else record.invocation.deadline
+    return work.due_at + HELD_GRACE if work.is_held else work.due_at
 
 
 def takes_callbacks(record: Record, now: datetime) -> bool:

@@ -48,7 +48,7 @@ PREDEFINED_VARIABLES: Final = (
 )
 """Variables that the service sets; a caller may not."""
 
-LONGEST_TIMEOUT_AMOUNT: Final = 43_200
+LONGEST_TIMEOUT_MINUTES: Final = 43_200
 MOST_RETRIES: Final = 10
 
 _INPUT_NAMES: Final = {
@@ -375,9 +375,9 @@ def _read_text_option(key: str, text: str, given: Given, step: Step, faults: Fau
 
 def _read_timeout(text: str, where: str, faults: FaultList) -> float:
     minutes = float(text) if _AMOUNT.fullmatch(text) else -1
-    if not 0 <= minutes <= LONGEST_TIMEOUT_AMOUNT:
+    if not 0 <= minutes <= LONGEST_TIMEOUT_MINUTES:
         faults.add(
-            where, f"'timeoutInMinutes' is a number of minutes from 0 to {LONGEST_TIMEOUT_AMOUNT}."
+            where, f"'timeoutInMinutes' is a number of minutes from 0 to {LONGEST_TIMEOUT_MINUTES}."
         )
         return 0
     return minutes

@@ -6,6 +6,7 @@ Source: HTTP contract, sections 1, 2 and 5.
 from __future__ import annotations
 
 import logging
+import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
 
 LOG_REPLY_BYTES: Final = 8 * 1024 * 1024
 """About as much of a log is sent at once; the cursor leads on."""
+
+_DOUBLE_MARK: Final = re.compile("#(?=#)")
 
 _log = logging.getLogger(__name__)
 
@@ -266,7 +269,7 @@ def _json(
     body: JsonValue, *, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> func.HttpResponse:
     return func.HttpResponse(
-        dump_json(body).encode(),
+        _for_a_pipeline_log(dump_json(body)).encode(),
         status_code=status,
         headers={
             "Content-Type": "application/json",
@@ -276,9 +279,18 @@ def _json(
     )
 
 
+def _for_a_pipeline_log(text: str) -> str:
+    """Return JSON that says the same, and holds no command for the agent whose log it is put in.
+
+    Agents look for ``##vso[`` and ``##[`` anywhere in a line, and what a target or a caller wrote
+    stands in our answers. In JSON a ``#`` is part of a text, so it may be escaped.
+    """
+    return _DOUBLE_MARK.sub(r"\\u0023", text)
+
+
 def _problem(problem: Problem) -> func.HttpResponse:
     return func.HttpResponse(
-        dump_json(problem.document).encode(),
+        _for_a_pipeline_log(dump_json(problem.document)).encode(),
         status_code=problem.status,
         headers={"Content-Type": MEDIA_TYPE, "Cache-Control": "no-store", **problem.headers},
     )

@@ -47,7 +47,7 @@ def test_what_is_not_json_is_text(body: str) -> None:
 
     assert read.content() == body
     assert shown_body(read) == (body, False)
-    with pytest.raises(AnswerNotJsonError, match=r"^The success criteria reads the body, and the"):
+    with pytest.raises(AnswerNotJsonError, match=r"^An expression reads the body"):
         read.root()
 
 
@@ -58,9 +58,7 @@ def test_an_empty_body_is_not_json_and_is_shown_as_empty_text(body: bytes) -> No
     assert shown_body(read) == (body.decode("utf-8-sig"), False)
     with pytest.raises(AnswerNotJsonError) as caught:
         read.root()
-    assert caught.value.message == (
-        "The success criteria reads the body, and the answer's body is empty."
-    )
+    assert caught.value.message == ("An expression reads the body of the answer, and it is empty.")
     assert read.excerpt(str) == ""
 
 
@@ -71,7 +69,7 @@ def test_a_body_that_is_not_json_says_where_and_how_it_begins() -> None:
         read.root()
 
     assert caught.value.message == (
-        "The success criteria reads the body, and the body is not JSON. "
+        "An expression reads the body of the answer, and it is not JSON. "
         "This is not JSON: Expecting value at line 1, column 1."
     )
     assert read.excerpt(str) == f" It begins with: <html>{'x' * 74}"

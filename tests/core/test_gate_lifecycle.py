@@ -254,8 +254,7 @@ def test_a_gate_that_never_passes_times_out_and_tells_its_last_evaluation() -> N
     record = evaluated(gate(timeout_s=400), BAD_STATUS, 0)
     record = evaluated(record, BAD_STATUS, 300)
     assert due_s(record) is None
-    assert alarm_at(record) is None
-    assert over_at(record) == at(400)
+    assert alarm_at(record) == over_at(record) == at(400)
     assert advance(record, Seen(), at(399.9)) is record
 
     record = advance(record, Seen(), at(1000))
@@ -435,3 +434,16 @@ def test_somebody_is_called_for_every_evaluation_and_for_one_that_is_lost() -> N
     assert alarm_at(running) == running.report_by == at(0) + LEASE
     assert alarm_at(evaluated(gate(), BAD_STATUS, 0)) == at(INTERVAL_S)
     assert over_at(gate()) == at(TIMEOUT_S)
+
+
+def test_an_evaluation_that_was_lost_past_the_gates_time_ends_the_gate() -> None:
+    running = begun(gate(method="POST", timeout_s=61), 0)
+
+    record = advance(running, Seen(), at(61))
+
+    assert record.is_final
+    assert record.invocation.reason is not None
+    assert record.invocation.reason.code is ReasonCode.GATE_TIMED_OUT
+    assert [each.reason and each.reason.code for each in record.invocation.evaluations] == [
+        ReasonCode.INTERRUPTED
+    ]

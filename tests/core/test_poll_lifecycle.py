@@ -293,8 +293,7 @@ def test_an_operation_that_is_not_over_in_time_is_given_up(method: str) -> None:
     record = after(record, GOES_ON, 11)
     record = after(record, GOES_ON, 22)
     assert due_s(record) is None
-    assert alarm_at(record) is None
-    assert over_at(record) == at(30)
+    assert alarm_at(record) == over_at(record) == at(30)
 
     record = advance(record, Seen(), at(99))
     assert record.ended_by is Ending.DEADLINE
@@ -482,10 +481,7 @@ class TwoProcesses(RuleBasedStateMachine):
         record = self.record
         assert record.work is not None
         assert advance(record, Seen(), over_at(record)).is_final
-        if alarm_at(record) is None:
-            # Nothing more can come before its end, which whoever looks then will see.
-            assert record.report_by is None
-            assert over_at(record) == record.invocation.deadline
+        assert alarm_at(record) is not None
 
     @invariant()
     def what_is_counted_is_bounded(self) -> None:

@@ -11,7 +11,7 @@ from invoke_core.variables import Masker
 from invoke_core.verdict import StatusCodes, Verdict, judge
 from tests.core.build import answer
 
-NOT_JSON = "The success criteria reads the body, and the body is not JSON. This is not JSON: "
+NOT_JSON = "An expression reads the body of the answer, and it is not JSON. This is not JSON: "
 
 
 def verdict(
@@ -139,7 +139,7 @@ def test_an_empty_body_is_not_json() -> None:
 
     assert reason == Reason(
         ReasonCode.RESPONSE_NOT_JSON,
-        "The success criteria reads the body, and the answer's body is empty.",
+        "An expression reads the body of the answer, and it is empty.",
         Effect.ANSWERED,
     )
 
