@@ -163,8 +163,8 @@ def _origin(parts: SplitResult) -> tuple[str, str, int | None]:
     try:
         port = parts.port
     except ValueError:
-        raise PolicyError("The URL has a port that is no number of one.") from None
-    return parts.scheme, parts.hostname or "", port or _PORTS.get(parts.scheme)
+        raise PolicyError("The URL has no number for its port.") from None
+    return parts.scheme, parts.hostname or "", _PORTS.get(parts.scheme) if port is None else port
 
 
 def judge_segments(path: str) -> None:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 TASK_GUID = "9c3e8943-130d-4c78-ac63-8af81df62dfb"
 TIMEOUT = "'timeoutInMinutes' is a number of minutes from 0 to 43200."
-NOT_BUILT = "is not built yet; this version runs one request in ApiResponse mode."
 
 
 def read(document: JsonValue) -> tuple[Step, list[Fault]]:
@@ -253,18 +252,14 @@ def test_a_number_of_retries_outside_the_range_is_refused(value: JsonValue) -> N
     ]
 
 
-@pytest.mark.parametrize(
-    ("key", "value", "named"),
-    [
-        ("gate", {"samplingInterval": JsonNumber("5")}, "'gate'"),
-        ("poll", {}, "'poll'"),
-        ("outputs", {"id": "$.id"}, "'outputs'"),
-    ],
-)
-def test_a_feature_that_is_not_built_is_refused_by_name(
-    key: str, value: JsonValue, named: str
-) -> None:
-    assert faults_of({key: value, "inputs": {}}) == [(f"/{key}", f"{named} {NOT_BUILT}")]
+@pytest.mark.parametrize("key", ["gate", "poll", "outputs"])
+def test_what_an_option_of_ours_holds_is_kept_with_its_place(key: str) -> None:
+    step = accepted({key.upper(): {"a": JsonNumber("5")}, "inputs": {}})
+
+    assert getattr(step, key) == Given({"a": JsonNumber("5")}, f"/{key.upper()}")
+    assert getattr(accepted({key: None, "inputs": {}}), key) is None
+    assert getattr(accepted({key: PlainText(""), "inputs": {}}), key) is None
+    assert getattr(accepted({key: {}, "inputs": {}}), key) == Given({}, f"/{key}")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from invoke_core.connections import Allow, Connection, ConnectionKind
 from invoke_core.errors import PolicyError
 from invoke_core.model import Method
-from invoke_core.targets import full_url, judge_grant, judge_url
+from invoke_core.targets import full_url, judge_grant, judge_url, resolved, with_origin_of
 
 BASE = "https://api.example.com/v1"
 
@@ -304,3 +304,113 @@ def test_a_caller_that_is_not_listed_is_refused() -> None:
         "The connection 'demo' is not open to this caller (local); "
         "its definition lists others under allow.callers."
     )
+
+
+ASKED = "https://api.example.com/v1/start?x=1"
+BLANK = "its location has a blank, a backslash or a control character in it."
+NO_HOST = "its location has a scheme or '//', and no host after it."
+
+
+@pytest.mark.parametrize(
+    ("reference", "url"),
+    [
+        ("/v1/op/1?a=b", "https://api.example.com/v1/op/1?a=b"),
+        ("op/1", "https://api.example.com/v1/op/1"),
+        ("?a=b", "https://api.example.com/v1/start?a=b"),
+        ("", ASKED),
+        ("https://api.example.com/v1/op", "https://api.example.com/v1/op"),
+        ("http://other:8080/op", "http://other:8080/op"),
+        ("//other.example.com/op", "https://other.example.com/op"),
+        ("/v1/op?next=../x", "https://api.example.com/v1/op?next=../x"),
+        ("/v1/a.b/..c/d..", "https://api.example.com/v1/a.b/..c/d.."),
+        ("/v1/op%20x", "https://api.example.com/v1/op%20x"),
+        ("/v1/op#part", "https://api.example.com/v1/op#part"),
+        ("https://user@api.example.com/v1", "https://user@api.example.com/v1"),
+    ],
+)
+def test_a_reference_of_a_target_is_resolved_and_not_yet_judged(reference: str, url: str) -> None:
+    assert resolved(ASKED, reference) == url
+
+
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        ("../op", DOTS),
+        ("./op", DOTS),
+        ("/v1/../op", DOTS),
+        ("/v1/.", DOTS),
+        ("/v1/%2e%2e/op", DOTS),
+        ("/v1/%252E%252e/op", DOTS),
+        ("/v1/.%2E;x/op", DOTS),
+        ("https://api.example.com/v1/../op", DOTS),
+        ("/v1/%5Cop", ENCODED_BACKSLASH),
+        ("/v1/%0Aop", ENCODED_CONTROL),
+        ("/v1\\op", BLANK),
+        ("\\\\other\\op", BLANK),
+        ("/v1/a b", BLANK),
+        (" /v1/op", BLANK),
+        ("/v1/op ", BLANK),
+        (" ", BLANK),
+        ("/v1\t/op", BLANK),
+        ("/v1\n/op", BLANK),
+        ("ht\ntps://other/op", BLANK),
+        ("/1, /2", BLANK),
+        ("///other/op", NO_HOST),
+        ("https:/other/op", NO_HOST),
+        ("https:op", NO_HOST),
+        ("https:///op", NO_HOST),
+        ("javascript:alert(1)", NO_HOST),
+        ("//", NO_HOST),
+        ("https://[::1/op", "its location cannot be read as a URL."),
+    ],
+)
+def test_a_reference_that_readers_of_urls_differ_over_is_refused(
+    reference: str, message: str
+) -> None:
+    with pytest.raises(PolicyError) as caught:
+        resolved(ASKED, reference)
+
+    assert caught.value.message == message
+
+
+@pytest.mark.parametrize(
+    ("url", "base", "spelled"),
+    [
+        (
+            "https://H.example.com:443/op?a=B",
+            "https://h.example.com",
+            "https://h.example.com/op?a=B",
+        ),
+        ("https://h.example.com/op", "https://H.example.com:443", "https://H.example.com:443/op"),
+        ("http://h:80/op", "http://h/v1", "http://h/op"),
+        ("https://h:8443/op", "https://h:8443", "https://h:8443/op"),
+        ("https://[::1]:443/op", "https://[::1]", "https://[::1]/op"),
+    ],
+)
+def test_the_origin_of_a_connection_is_known_again_with_its_own_port_and_in_any_case(
+    url: str, base: str, spelled: str
+) -> None:
+    assert with_origin_of(url, base) == spelled
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://h/op",
+        "https://h:80/op",
+        "https://h:8443/op",
+        "https://h.evil/op",
+        "https://user@h:443/op",
+        "https://h@evil/op",
+        "https://h:0/op",
+        "//h/op",
+    ],
+)
+def test_another_origin_stays_what_it_is(url: str) -> None:
+    assert with_origin_of(url, "https://h") == url
+
+
+@pytest.mark.parametrize("url", ["https://h:99999/op", "https://h:x/op", "https://[h/op"])
+def test_an_origin_that_cannot_be_read_is_refused(url: str) -> None:
+    with pytest.raises(PolicyError):
+        with_origin_of(url, "https://h")
