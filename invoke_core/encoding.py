@@ -299,8 +299,8 @@ def _work(form: dict[str, Any] | None) -> Work | None:
         is_held=form["isHeld"],
         holder=form["holder"],
         interruptions=whole_number(form["interruptions"]),
-        gate=_gate(form["gate"]),
-        poll=_poll(form["poll"]),
+        gate=_gate(form.get("gate")),
+        poll=_poll(form.get("poll")),
     )
 
 

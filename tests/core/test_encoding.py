@@ -18,6 +18,7 @@ from invoke_core.model import (
     Correlation,
     CriteriaView,
     Effect,
+    Evaluation,
     Invocation,
     Issue,
     IssueType,
@@ -28,7 +29,7 @@ from invoke_core.model import (
     Result,
     State,
 )
-from invoke_core.records import Ending, Record, Work
+from invoke_core.records import Ending, Gate, Polling, Record, Work
 from tests.state.parts import BAD_STATUS, new_record
 
 if TYPE_CHECKING:
@@ -294,5 +295,78 @@ def test_work_is_stored_under_the_names_it_has_always_had() -> None:
             "isHeld": True,
             "holder": "run-2",
             "interruptions": 1,
+            "gate": None,
+            "poll": None,
         },
     }
+
+
+def test_a_gate_and_a_poll_are_stored_under_the_names_they_have_always_had_and_come_back() -> None:
+    due_at = datetime(2026, 5, 17, 12, 0, 1, 500_000, tzinfo=UTC)
+    gate = Gate(
+        interval=timedelta(milliseconds=600),
+        success=timedelta(minutes=2),
+        due_at=due_at,
+        succeeded_since=due_at - timedelta(seconds=1),
+    )
+    poll = Polling(
+        interval=timedelta(seconds=10), url="sealed", shown_url="/op", source="location", failures=2
+    )
+    for work in (Work(gate=gate), Work(gate=replace(gate, succeeded_since=None)), Work(poll=poll)):
+        record = replace(new_record(), work=work)
+        assert decode_record(encode_record(record)) == record
+
+    form = json.loads(encode_record(replace(new_record(), work=Work(gate=gate, poll=poll))))
+    assert form["work"]["gate"] == {
+        "intervalMs": 600,
+        "successMs": 120_000,
+        "dueAt": "2026-05-17T12:00:01.500Z",
+        "succeededSince": "2026-05-17T12:00:00.500Z",
+    }
+    assert form["work"]["poll"] == {
+        "intervalMs": 10_000,
+        "url": "sealed",
+        "shownUrl": "/op",
+        "source": "location",
+        "failures": 2,
+    }
+
+
+def test_work_of_a_version_that_knew_no_gates_comes_back() -> None:
+    record = replace(new_record(), work=Work(retries=1))
+    form = json.loads(encode_record(record))
+    del form["work"]["gate"]
+    del form["work"]["poll"]
+
+    assert decode_record(json.dumps(form).encode()) == record
+
+
+def test_evaluations_and_outputs_are_shown_as_the_contract_has_them_and_come_back() -> None:
+    record = new_record()
+    at = datetime(2026, 5, 17, 12, 0, 1, 500_000, tzinfo=UTC)
+    failed = Reason(ReasonCode.STATUS_CODE, "The target answered 500.", Effect.ANSWERED)
+    evaluations = (
+        Evaluation(at=at, result=Result.FAILED, reason=failed, status=500),
+        Evaluation(at=at, result=Result.FAILED, reason=failed, status=None),
+        Evaluation(at=at, result=Result.SUCCEEDED, reason=None, status=200),
+    )
+    outputs = {"id": "1", "text": "a\nb\u2028", "": "\ud7ff"}
+    record = replace(
+        record,
+        invocation=replace(record.invocation, evaluations=evaluations, outputs=outputs),
+    )
+
+    assert decode_record(encode_record(record)) == record
+    form = json.loads(encode_record(record))["invocation"]
+    assert form["outputs"] == outputs
+    assert form["evaluations"][0] == {
+        "at": "2026-05-17T12:00:01.500Z",
+        "result": "failed",
+        "reason": {
+            "code": "statusCode",
+            "message": "The target answered 500.",
+            "effect": "answered",
+        },
+        "status": 500,
+    }
+    assert form["evaluations"][2]["reason"] is None
