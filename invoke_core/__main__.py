@@ -1,4 +1,4 @@
-"""The command line: ``python -m invoke_core serve`` and ``check``.
+"""The command line: ``python -m invoke_core serve``, ``check`` and ``smoke``.
 
 Source: HTTP contract, section 8.
 """
@@ -17,6 +17,7 @@ from invoke_core.errors import ConfigurationError, SettingsError, StoreUnavailab
 from invoke_core.local.server import LocalServer, serve
 from invoke_core.settings import EmbeddedStore, read_settings
 from invoke_core.settings.local_file import read_local_settings
+from invoke_core.smoke import Deployment, Outcome, smoke_test
 from invoke_core.web.callers import caller_of_key
 from invoke_core.wiring import APP_ROOT, state_keys, stop_alarms, watch_alarms
 
@@ -39,12 +40,14 @@ def main(arguments: Sequence[str] | None = None, *, announce: Callable[[str], No
         announce: Gets the line that says where the server listens, once it does.
 
     Returns:
-        The exit code: 0, or 1 where settings are faulty or the server cannot run.
+        The exit code: 0, or 1 where settings are faulty, the server cannot run or a probe failed.
     """
     options = _parser().parse_args(arguments)
     if options.command == "check" and options.caller is not None:
         print(caller_of_key(options.caller))
         return 0
+    if options.command == "smoke":
+        return _smoke(options)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
         settings = _strict_settings()
@@ -81,7 +84,38 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument(
         "--caller", metavar="KEY", help="print what stands for a function key in allow.callers"
     )
+    smoke = commands.add_parser("smoke", help="probe a deployment from outside")
+    smoke.add_argument("url", metavar="URL", help="where it is: https://NAME.azurewebsites.net")
+    smoke.add_argument(
+        "--key",
+        help="a host key; without it, the variable INVOKE_KEY, which no list of processes shows",
+    )
+    smoke.add_argument(
+        "--connection", metavar="NAME", help="a connection whose target completes tasks"
+    )
+    smoke.add_argument(
+        "--url-suffix", metavar="TEXT", default="", help="appended to that connection's URL"
+    )
     return parser
+
+
+def _smoke(options: argparse.Namespace) -> int:
+    deployment = Deployment(
+        url=options.url,
+        key=options.key or os.environ.get("INVOKE_KEY") or None,  # noqa: TID251  # a secret of a shell
+        connection=options.connection,
+        url_suffix=options.url_suffix,
+    )
+    code = 0
+    try:
+        for finding in smoke_test(deployment):
+            print(finding, flush=True)
+            if finding.outcome is Outcome.FAILED:
+                code = 1
+    except ConfigurationError as error:
+        print(error.message, file=sys.stderr)
+        return _FAULTY
+    return code
 
 
 def _strict_settings() -> Settings:
