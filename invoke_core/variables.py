@@ -5,22 +5,21 @@ Source: HTTP contract, section 2 ("Macros") and section 4 ("Secrets read ``***``
 
 from __future__ import annotations
 
-import base64
-import json
 import re
-from bisect import bisect_right
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote_plus
 
 from invoke_core.documents import dump_json
+from invoke_core.masking import Spellings
 from invoke_core.model import MASK
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from invoke_core.documents import JsonValue
+
+    _Container = dict[str, JsonValue] | list[JsonValue]
 
 SHORTEST_SECRET: Final = 4
 """A shorter text cannot be masked: it would stand, by chance, in every other word."""
@@ -43,6 +42,11 @@ _PARAMETER_IN_TEXT: Final = re.compile(
     r"""([?&;](?:sig|code|password|[^=&?#;\s"'<>]*(?:token|key|secret))=)[^&#\s"'<>]+""",
     re.IGNORECASE,
 )
+_AFTER_PARAMETER: Final = re.compile(r"""[&#\s"'<>]""")
+"""What no parameter goes on over, so that a text may be cut before it."""
+
+_BATCH: Final = 64 * 1024
+"""Characters that are looked at together."""
 
 
 def expand(text: str, values: Mapping[str, str], *, unknown: Callable[[str], None]) -> str:
@@ -91,15 +95,15 @@ class Masker:
     to escape. Secrets shorter than ``SHORTEST_SECRET`` characters are not looked for.
 
     A text is searched as it is and as it reads once escapes are undone. Each search is linear, so
-    no text and no secret makes it slow.
+    no text and no secret makes it slow, and takes little memory.
     """
 
-    __slots__ = ("_forms", "_secrets")
+    __slots__ = ("_secrets", "_spellings")
 
     def __init__(self, secrets: Iterable[str]) -> None:
         """Prepare for a set of secrets; empty ones are passed over."""
         self._secrets = frozenset(text for text in secrets if len(text) >= SHORTEST_SECRET)
-        self._forms = tuple({form for secret in self._secrets for form in _forms(secret)})
+        self._spellings = Spellings(self._secrets)
 
     def __repr__(self) -> str:
         """Tell how much it knows, not what."""
@@ -112,17 +116,7 @@ class Masker:
 
     def hide(self, text: str) -> str:
         """Return the text without the secrets."""
-        if not self._forms:
-            return text
-        spans = _found(self._forms, text)
-        if "%" in text or "+" in text:
-            decoded = _without_escapes(text, _URL_ESCAPES, _undo_url)
-            spans += decoded.spans(self._forms)
-            # Forms write a blank as a plus, and some leave a plus as it is.
-            spans += decoded.with_blanks().spans(form.replace("+", " ") for form in self._forms)
-        if "\\" in text:
-            spans += _without_escapes(text, _JSON_ESCAPES, _undo_json).spans(self._forms)
-        return _masked(text, spans) if spans else text
+        return self._spellings.hidden(text) if self._secrets else text
 
     def part(self, part: str, *, of: str) -> str:
         """Return a part of a text for a sentence.
@@ -153,7 +147,7 @@ class Masker:
 
     def show(self, text: str) -> str:
         """Return the text as it may be shown: no secrets, no secret query parameters."""
-        return _PARAMETER_IN_TEXT.sub(rf"\1{MASK}", self.hide(text))
+        return _without_parameters(self.hide(text))
 
     def show_in(self, document: JsonValue, *, raw: str) -> JsonValue:
         """Return a parsed document as it may be shown; numbers are left alone.
@@ -183,6 +177,18 @@ class Masker:
         return MASK if is_secret_header(name) else self.show(value)
 
 
+def _without_parameters(text: str) -> str:
+    """Return a text with the values of secret query parameters masked, in parts of some length."""
+    parts = []
+    start = 0
+    while start < len(text):
+        stop = _AFTER_PARAMETER.search(text, start + _BATCH)
+        end = stop.start() if stop else len(text)
+        parts.append(_PARAMETER_IN_TEXT.sub(rf"\1{MASK}", text[start:end]))
+        start = end
+    return "".join(parts)
+
+
 def _shown_parameter(pair: str) -> str:
     name, mark, _ = pair.partition("=")
     if mark and is_secret_parameter(name):
@@ -190,154 +196,78 @@ def _shown_parameter(pair: str) -> str:
     return pair
 
 
-def _encoded(secret: str) -> Iterable[bytes]:
-    """Yield a secret as bytes, in the character sets that carry it."""
-    yield secret.encode("utf-8", "replace")
-    with suppress(UnicodeEncodeError):
-        yield secret.encode("latin-1")
-
-
-Span = tuple[int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class _Decoded:
-    """A text with its escapes undone, and where each part of it stood.
-
-    Attributes:
-        text: The text.
-        places: Where runs begin in it, rising.
-        sources: Where they began in the text as it was.
-    """
-
-    text: str
-    places: list[int]
-    sources: list[int]
-
-    def with_blanks(self) -> _Decoded:
-        """Return it with a blank for each plus."""
-        return replace(self, text=self.text.replace("+", " "))
-
-    def spans(self, forms: Iterable[str]) -> list[Span]:
-        """Return where forms stood in the text as it was."""
-        return [(self._source(start), self._source(end)) for start, end in _found(forms, self.text)]
-
-    def _source(self, place: int) -> int:
-        run = bisect_right(self.places, place) - 1
-        return self.sources[run] + place - self.places[run]
-
-
-_URL_ESCAPES: Final = re.compile("(?:%[0-9A-Fa-f]{2})+")
-_JSON_ESCAPES: Final = re.compile(
-    r"\\u[dD][89abAB][0-9A-Fa-f]{2}\\u[dD][c-fC-F][0-9A-Fa-f]{2}"
-    r'|\\u[0-9A-Fa-f]{4}|\\["\\/bfnrt]'
-)
-
-
-def _undo_url(escapes: str) -> Iterable[tuple[str, int]]:
-    """Yield the characters of a run of percent-escapes, and how long each was."""
-    raw = bytes.fromhex(escapes.replace("%", ""))
-    for character in raw.decode("utf-8", "surrogateescape"):
-        yield character, 3 * len(character.encode("utf-8", "surrogateescape"))
-
-
-def _undo_json(escape: str) -> Iterable[tuple[str, int]]:
-    """Yield the character of an escape of JSON, and how long it was."""
-    yield json.loads(f'"{escape}"'), len(escape)
-
-
-def _without_escapes(
-    text: str, escapes: re.Pattern[str], undo: Callable[[str], Iterable[tuple[str, int]]]
-) -> _Decoded:
-    parts: list[str] = []
-    places, sources = [0], [0]
-    place = end = 0
-    for match in escapes.finditer(text):
-        parts.append(text[end : match.start()])
-        place += match.start() - end
-        end = match.start()
-        for character, length in undo(match[0]):
-            places.append(place)
-            sources.append(end)
-            parts.append(character)
-            place += len(character)
-            end += length
-        places.append(place)
-        sources.append(end)
-    parts.append(text[end:])
-    return _Decoded("".join(parts), places, sources)
-
-
-def _found(forms: Iterable[str], text: str) -> list[Span]:
-    """Return where forms stand in a text."""
-    spans = []
-    for form in forms:
-        start = text.find(form)
-        while start >= 0:
-            spans.append((start, start + len(form)))
-            start = text.find(form, start + len(form))
-    return spans
-
-
-def _masked(text: str, spans: list[Span]) -> str:
-    """Return a text with a mask in the place of each span; what overlaps is one."""
-    parts = []
-    end = 0
-    for start, stop in sorted(spans, key=lambda span: (span[0], -span[1])):
-        if start >= end:
-            parts += [text[end:start], MASK]
-        end = max(end, stop)
-    return "".join([*parts, text[end:]])
-
-
-def _forms(secret: str) -> Iterable[str]:
-    """Yield the texts by which a secret is recognised once escapes are undone."""
-    yield secret
-    for encoded in _encoded(secret):
-        yield from _base64_forms(encoded)
-
-
-def _base64_forms(encoded: bytes) -> Iterable[str]:
-    """Yield what Base64 makes of some bytes: at each place within other bytes, and at their end."""
-    for encode in (base64.b64encode, base64.urlsafe_b64encode):
-        for before in range(3):
-            whole = encode(bytes(before) + encoded).decode("ascii")
-            # Characters that also carry bits of neighbouring bytes differ from case to case.
-            start, end = -(-before * 8 // 6), (before + len(encoded)) * 8 // 6
-            yield whole[start:]
-            yield whole[start:].rstrip("=")
-            yield whole[start:end]
-
-
 def _mapped(document: JsonValue, change: Callable[[str], str]) -> JsonValue:
     """Return a copy with every text and member name changed, without recursion.
 
     Where nothing changes, the document itself is returned.
     """
-    result: list[JsonValue] = [None]
-    changed = False
-    waiting: list[tuple[JsonValue, dict[str, JsonValue] | list[JsonValue], str | int]] = [
-        (document, result, 0)
-    ]
-    while waiting:
-        node, parent, place = waiting.pop()
-        copy: JsonValue
-        if isinstance(node, str):
-            copy = change(node)
-            changed = changed or copy != node
-        elif isinstance(node, dict):
-            members: dict[str, JsonValue] = {}
-            copy = members
-            for name, child in node.items():
-                shown = change(name)
-                changed = changed or shown != name
-                members[shown] = None
-                waiting.append((child, members, shown))
-        elif isinstance(node, list):
-            items: list[JsonValue] = [None] * len(node)
-            copy = items
-            waiting.extend((child, items, at) for at, child in enumerate(node))
+    changed = _changed(_texts(document), change)
+    return _replaced(document, changed) if changed else document
+
+
+def _texts(document: JsonValue) -> Iterator[str]:
+    """Yield every text and member name of a document."""
+    stack: list[Iterator[JsonValue]] = [iter((document,))]
+    while stack:
+        for node in stack[-1]:
+            if isinstance(node, str):
+                yield node
+            elif isinstance(node, dict):
+                yield from node
+                stack.append(iter(node.values()))
+                break
+            elif isinstance(node, list):
+                stack.append(iter(node))
+                break
         else:
-            copy = node
-        parent[place] = copy  # type: ignore[index]  # a dict goes with a name, a list with an index
-    return result[0] if changed else document
+            stack.pop()
+
+
+def _changed(texts: Iterator[str], change: Callable[[str], str]) -> dict[str, str]:
+    """Return what becomes of the texts that are changed.
+
+    Most texts are short and are not, so many are looked at together: no escape and no parameter
+    goes on over a line end.
+    """
+    changed: dict[str, str] = {}
+    batch: list[str] = []
+    length = 0
+    for text in chain(texts, (None,)):
+        if text is not None:
+            batch.append(text)
+            length += len(text) + 1
+        if text is None or length > _BATCH:
+            joined = "\n".join(batch)
+            if change(joined) != joined:
+                for each in set(batch):
+                    result = change(each)
+                    if result != each:
+                        changed[each] = result
+            batch.clear()
+            length = 0
+    return changed
+
+
+def _replaced(document: JsonValue, texts: dict[str, str]) -> JsonValue:
+    """Return a copy of a document with other texts in the place of some."""
+    result: list[JsonValue] = [None]
+    stack: list[tuple[Iterator[tuple[str | int, JsonValue]], _Container]] = [
+        (iter([(0, document)]), result)
+    ]
+    while stack:
+        children, parent = stack[-1]
+        for place, node in children:
+            copy: JsonValue = texts.get(node, node) if isinstance(node, str) else node
+            if isinstance(node, dict):
+                copy = {}
+                named = ((texts.get(name, name), child) for name, child in node.items())
+                stack.append((named, copy))
+            elif isinstance(node, list):
+                copy = [None] * len(node)
+                stack.append((enumerate(node), copy))
+            parent[place] = copy  # type: ignore[index]  # a dict goes with a name, a list with an index
+            if copy is not node and not isinstance(node, str):
+                break
+        else:
+            stack.pop()
+    return result[0]
