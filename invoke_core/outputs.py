@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from invoke_core.documents import dump_json
 from invoke_core.errors import AnswerNotJsonError
 from invoke_core.expressions import JsonPath, NoMatch
+from invoke_core.model import MASK
 from invoke_core.steps import pointer, scalar_text
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def outputs_of(
 
     Returns:
         Values by name: text as it is, anything else as JSON. One that is not there, or too long,
-        is left out, with a remark.
+        is left out, with a remark; one that holds a secret gets a remark too.
     """
     if not paths:
         return {}, []
@@ -114,6 +115,8 @@ def outputs_of(
             )
         else:
             outputs[name] = text
+            if MASK in text:
+                remarks.append(f"The output '{name}' holds a secret, which reads {MASK} in it.")
     return outputs, remarks
 
 

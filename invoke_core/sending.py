@@ -161,6 +161,14 @@ class Sending:
         """
         connection = self._connection(task.connection)
         url = self._granted_url(task, connection, caller)
+        if task.poll is not None:
+            # Or the operation would be started, and nobody could ask what became of it.
+            judge_grant(
+                connection.allow,
+                method=task.poll.method,
+                caller=caller,
+                connection=connection.name,
+            )
         masker = Masker((*task.secrets, token))
         headers, warning = with_credential(_with_trace(task.headers, trace), connection.auth)
         request = OutgoingRequest(method=task.method, url=url, headers=headers, body=task.body)

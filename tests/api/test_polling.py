@@ -468,7 +468,6 @@ def test_a_status_url_that_redirects_to_another_origin_is_not_followed(
     [
         ("/private/7", {"paths": ["/start", "/operations/*"]}),
         ("/operations/7/log", {"paths": ["/start", "/operations/*"]}),
-        (STATUS, {"methods": ["POST"]}),
         ("/operations/../private", {}),
         ("/operations/%2e%2e/private", {}),
         ("/operations/..;/private", {}),
@@ -489,6 +488,19 @@ def test_a_status_url_the_connection_does_not_grant_is_never_asked(
     assert code == "pollFailed"
     assert "The status URL in the answer was not asked: " in message
     assert len(target.received) == 1
+
+
+def test_an_operation_whose_status_nobody_may_ask_for_is_not_started(
+    target: Target, tmp_path: Path
+) -> None:
+    allow = {"loopback": True, "methods": ["POST"]}
+    client = make_client(tmp_path, demo_connections(target.url, allow=allow))
+
+    refused = polled(client)
+
+    assert (refused.status, refused.json["code"]) == (403, "connectionPolicy")
+    assert "does not grant GET" in refused.json["detail"]
+    assert target.received == []
 
 
 def test_a_status_url_outside_the_path_of_the_connection_is_never_asked(

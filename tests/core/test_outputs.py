@@ -133,11 +133,17 @@ def test_secrets_are_masked_in_texts_and_names_but_not_in_numbers() -> None:
             "object": '{"***":["***!",1425],"n":1425}',
             "number": "1425",
         },
-        [],
+        [
+            f"The output '{name}' holds a secret, which reads *** in it."
+            for name in ("text", "credential", "url", "object")
+        ],
     )
 
 
 def test_a_secret_is_found_behind_escapes() -> None:
     body = '{"x": "\\u0073wordfish", "y": ["\\u0073wordfish"]}'
 
-    assert put_out(body, x="$.x", y="$.y") == ({"x": "***", "y": '["***"]'}, [])
+    outputs, remarks = put_out(body, x="$.x", y="$.y")
+
+    assert outputs == {"x": "***", "y": '["***"]'}
+    assert len(remarks) == 2
