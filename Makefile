@@ -9,13 +9,14 @@ RUN_ENV := .venv/run-$(call key,requirements.txt)
 DEV_ENV := .venv/dev-$(call key,requirements.txt requirements-dev.txt)
 NODE_ENV := .venv/node-$(call digest,tests/node/package.json)
 
-.PHONY: help run test check format host lock clean
+.PHONY: help run test check format host package lock clean
 help:
 	@echo 'make run     the service and a demo API on this machine, with four requests to try'
 	@echo 'make test    the tests'
 	@echo 'make check   lint, types and import contracts'
 	@echo 'make format  put the code into its one format'
 	@echo 'make host    the app in Azure Functions Core Tools (func), for those who have it'
+	@echo 'make package the deployment package, as the platform builds it, and what it weighs'
 	@echo 'make lock    requirements.txt anew from requirements.in'
 	@echo 'make clean   remove the environments and caches'
 
@@ -38,6 +39,10 @@ format: $(DEV_ENV)/ready
 host: $(RUN_ENV)/ready
 	@command -v func >/dev/null || { echo 'Azure Functions Core Tools (func) are not on this machine; make run needs none.' >&2; exit 1; }
 	PATH="$(CURDIR)/$(RUN_ENV)/bin:$$PATH" VIRTUAL_ENV="$(CURDIR)/$(RUN_ENV)" func start --port $(PORT)
+
+package: | requirements.txt
+	@mkdir -p .venv
+	@$(PYTHON) -m tools.package
 
 lock: $(DEV_ENV)/ready
 	$(DEV_ENV)/bin/python -m pip install --quiet uv==0.13.9

@@ -26,6 +26,20 @@ if TYPE_CHECKING:
     OpenStore = Callable[[], EntityStore]
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests have measured, wherever they ran."""
+    measured = [
+        f"{value}"
+        for report in terminalreporter.getreports("passed")
+        for name, value in report.user_properties
+        if name == "measured"
+    ]
+    if measured:
+        terminalreporter.section("measured")
+    for text in measured:
+        terminalreporter.write_line(text)
+
+
 # A busy machine is no fault of an example; what has to be quick says so in its own test.
 settings.register_profile("busy machines", deadline=None)
 settings.load_profile("busy machines")

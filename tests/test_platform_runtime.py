@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from tests.azurite import Azurite
 
-_PYTHON = find_python()
+_PYTHON = find_python("3.13", "3.14")
 if _PYTHON is None:
     pytest.skip(
         "no Python 3.13 or newer was found, and the platform's runtime runs on no older one",

@@ -20,18 +20,18 @@ _REQUIREMENTS = (ROOT / "requirements.txt", Path(__file__).with_name("requiremen
 _VERSION = "import sys; print('%d.%d' % sys.version_info[:2])"
 
 
-def find_python() -> tuple[Path, str] | None:
-    """Return an interpreter the platform's runtime runs on, and its version as in ``3.13``.
+def find_python(*versions: str) -> tuple[Path, str] | None:
+    """Return an interpreter of one of these versions, and its version as in ``3.13``.
 
     Looks at the interpreter that runs the tests, in PATH, and among pyenv's versions, which PATH
     may lead to through shims that do not run.
     """
-    named = [shutil.which(name) for name in ("python3.13", "python3.14")]
+    named = [shutil.which(f"python{version}") for version in versions]
     found = [Path(one) for one in (sys.executable, *named) if one]
     found += sorted(_pyenv_root().glob("versions/3.*/bin/python3"))
     for candidate in found:
         version = _output(str(candidate), "-c", _VERSION)
-        if version in {"3.13", "3.14"}:
+        if version in versions:
             return candidate, version
     return None
 

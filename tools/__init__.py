@@ -1,0 +1,1 @@
+"""Programs that build and measure; nothing here is deployed."""
