@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import base64
 import json
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -110,3 +112,23 @@ def test_a_proxy_that_echoes_its_credential_shows_it_to_nobody(
     assert answered.json["criteria"]["result"] is True
     assert answered.json["response"]["body"] == {"seen": "Basic ***", "p": "***"}
     assert seen.encode() not in answered.body
+
+
+def test_large_answers_are_judged_one_after_another(client: Client, target: Target) -> None:
+    target.reply = lambda _: Reply(body=b"[" + b"{}," * 200_000 + b"1]")
+    criteria = "and(eq(root[200000], 1), eq(root[0], 1))"
+    client.step(method="GET", successCriteria=criteria)
+
+    def peak_bytes(calls: int) -> int:
+        tracemalloc.start()
+        with ThreadPoolExecutor(calls) as pool:
+            list(
+                pool.map(
+                    lambda _: client.step(method="GET", successCriteria=criteria), range(calls)
+                )
+            )
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return peak
+
+    assert peak_bytes(6) < 1.6 * peak_bytes(1)
