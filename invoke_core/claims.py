@@ -15,8 +15,8 @@ from invoke_core.errors import (
     IdempotencyConflictError,
     InvocationNotFoundError,
 )
+from invoke_core.events import Seen
 from invoke_core.journal import Claim
-from invoke_core.lifecycle import Seen
 from invoke_core.records import takes_callbacks
 from invoke_core.transitions import MOST_TRIES
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from invoke_core.events import StatusUrl
 from invoke_core.inputs import read_task
-from invoke_core.lifecycle import StatusUrl, skipped
+from invoke_core.lifecycle import skipped
 from invoke_core.model import (
     CompletionEvent,
     Correlation,
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
     from invoke_core.errors import Fault
     from invoke_core.inputs import Task
     from invoke_core.ports import NewId, NewToken, Seal, StateSeal
-    from invoke_core.sending import Prepared, Sending
+    from invoke_core.prepared import Prepared
+    from invoke_core.sending import Sending
 
 PROJECT_ID: Final = "6c1b4e0a-52d7-4c39-9a57-0d1f6a3b8e21"
 """The one project of this service; clients of the Azure-Pipelines protocol need some GUID."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from invoke_core.encoding import optional_time_form, time_form
 from invoke_core.errors import InvocationNotFoundError
-from invoke_core.lifecycle import Seen
+from invoke_core.events import Seen
 from invoke_core.model import State
 
 if TYPE_CHECKING:

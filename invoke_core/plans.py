@@ -22,13 +22,14 @@ from invoke_core.errors import (
     ResourceNotFoundError,
     TokenRejectedError,
 )
+from invoke_core.events import Seen, TaskCompleted
 from invoke_core.headers import secret_texts
 from invoke_core.journal import LOG_ROWS, RECORD_ROWS, LogEntry
-from invoke_core.lifecycle import Seen, TaskCompleted, advance
+from invoke_core.lifecycle import advance
 from invoke_core.log import event_line
 from invoke_core.patches import read_patches
+from invoke_core.prepared import credential_masker
 from invoke_core.records import end_of, takes_callbacks
-from invoke_core.sending import credential_masker
 from invoke_core.steps import pointer
 from invoke_core.task_events import read_event
 from invoke_core.timeline import (

@@ -21,12 +21,12 @@ from invoke_core.errors import (
     InvocationNotFoundError,
     PolicyError,
 )
-from invoke_core.lifecycle import Begun, Exchanged, Noted, Seen
+from invoke_core.events import Begun, Exchanged, Noted, Seen
 from invoke_core.limits import Use
 from invoke_core.model import Effect, Issue, IssueType, Reason, ReasonCode, Result
+from invoke_core.prepared import Sent
 from invoke_core.records import LEASE_GRACE, alarm_at
 from invoke_core.retries import told_pause
-from invoke_core.sending import Sent
 from invoke_core.variables import Masker
 
 if TYPE_CHECKING:

@@ -2,115 +2,61 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from invoke_core.answers import AnswerReading
 from invoke_core.connections import BearerAuth, FetchedAuth
 from invoke_core.errors import ConnectionUnavailableError, PolicyError, SendError
+from invoke_core.events import Exchanged, StatusUrl
 from invoke_core.headers import (
-    credential_header,
     credential_texts,
-    secret_texts,
     with_credential,
 )
-from invoke_core.lifecycle import Exchanged, StatusUrl
+from invoke_core.judging import failed, is_refused, progress_of, verdict_of, with_warning
 from invoke_core.model import (
     MASK,
     CompletionEvent,
     Effect,
-    Issue,
-    IssueType,
     OutgoingRequest,
     Reason,
     ReasonCode,
     RequestView,
     Result,
 )
-from invoke_core.outputs import outputs_of
 from invoke_core.polling import (
-    PASSING,
     Failed,
     GoesOn,
     PollOptions,
-    Source,
-    begun,
-    progress,
 )
-from invoke_core.retries import NEVER_REPEATED
+from invoke_core.prepared import (
+    Prepared,
+    Sent,
+    correlation_warnings,
+    credential_masker,
+    shown_headers,
+    tls_warnings,
+    with_trace,
+)
 from invoke_core.targets import full_url, judge_grant, judge_url, resolved, with_origin_of
 from invoke_core.variables import Masker
-from invoke_core.verdict import judge, scope_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from invoke_core.connections import Connection, ConnectionBook
-    from invoke_core.expressions import Scope
     from invoke_core.inputs import Task
-    from invoke_core.model import Answer, Correlation, Method, ResponseView, Secret
+    from invoke_core.model import Answer, Correlation, Method, Secret
     from invoke_core.polling import Progress
     from invoke_core.ports import Credentials, Sender
 
-_TRACE_PARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-_TRACE_STATE: Final = re.compile(r"[\x20-\x7e]{1,512}")
-
-_UNAUTHORIZED: Final = 401
 
 _LARGE_BYTES: Final = 64 * 1024
 """Answers longer than this are judged one after another: parsed, one takes up to 30 times its
 bytes, or twice that where it is masked. Threads share one processor, so that takes no longer."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
-    """A request that may be sent.
-
-    Attributes:
-        task: The task it belongs to.
-        caller: Who asked for it.
-        connection: The connection it uses.
-        request: What will stand on the wire.
-        view: What may be shown of it.
-        masker: Hides the secrets of the task, in what its author wrote.
-        credential: Hides the connection's own credentials, in what comes from the target. The
-            author's own text is not searched for them: it would tell whoever may use the
-            connection whether he guessed one.
-        warnings: Remarks for the author, masked.
-        asked: The status URL that is asked; None for the request of the task itself.
-    """
-
-    task: Task
-    caller: str
-    connection: Connection
-    request: OutgoingRequest = field(repr=False)
-    view: RequestView
-    masker: Masker
-    credential: Masker
-    warnings: tuple[str, ...]
-    asked: StatusUrl | None = None
-
-    def shown(self, text: str) -> str:
-        """Return a sentence that may quote the target as it may be shown."""
-        return self.masker.show(self.credential.hide(text))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sent:
-    """What came of a request.
-
-    Attributes:
-        outcome: For the state machine.
-        body_bytes: Length of the answer's body.
-    """
-
-    outcome: Exchanged
-    body_bytes: int = 0
 
 
 class Sending:
@@ -177,11 +123,11 @@ class Sending:
                 connection=connection.name,
             )
         masker = Masker((*task.secrets, token))
-        headers, warning = with_credential(_with_trace(task.headers, trace), connection.auth)
+        headers, warning = with_credential(with_trace(task.headers, trace), connection.auth)
         request = OutgoingRequest(method=task.method, url=url, headers=headers, body=task.body)
-        warnings = [*task.warnings, *([warning] if warning else []), *_tls_warnings(connection)]
+        warnings = [*task.warnings, *([warning] if warning else []), *tls_warnings(connection)]
         if task.completion_event is CompletionEvent.CALLBACK:
-            warnings += _correlation_warnings(request, correlation, token)
+            warnings += correlation_warnings(request, correlation, token)
         return Prepared(
             task=task,
             caller=caller,
@@ -190,7 +136,7 @@ class Sending:
             view=RequestView(
                 method=request.method,
                 url=masker.show_url(self._without_secrets(url, connection)),
-                headers=_shown_headers(headers, connection, masker),
+                headers=shown_headers(headers, connection, masker),
             ),
             masker=masker,
             credential=credential_masker(connection),
@@ -246,10 +192,10 @@ class Sending:
         try:
             token = self._credentials.token(prepared.connection, timeout_s=timeout_s)
         except SendError as error:
-            return _failed(error, prepared)
+            return failed(error, prepared)
         prepared = self._bearing(prepared, token)
         sent = self._exchanged(prepared, self._left_s(ends_at))
-        return self._sent_anew(prepared, token, sent, ends_at) if _is_refused(sent) else sent
+        return self._sent_anew(prepared, token, sent, ends_at) if is_refused(sent) else sent
 
     def _sent_anew(self, prepared: Prepared, token: Secret, sent: Sent, ends_at: float) -> Sent:
         """Send a request once more whose token was refused; keep the refusal where that fails."""
@@ -259,11 +205,11 @@ class Sending:
                 connection, timeout_s=self._left_s(ends_at), refused=token
             )
         except SendError as error:
-            return _with_warning(sent, prepared.shown(error.message))
+            return with_warning(sent, prepared.shown(error.message))
         if renewed == token:
             return sent
         again = self._exchanged(self._bearing(prepared, renewed), self._left_s(ends_at))
-        if _is_refused(again):
+        if is_refused(again):
             self._credentials.note_refused(connection, renewed)
         reason = again.outcome.reason
         if reason is not None and reason.effect is Effect.NONE:
@@ -306,7 +252,7 @@ class Sending:
                 with self._large if body_bytes > _LARGE_BYTES else nullcontext():
                     return Sent(outcome=self._judged(answer, prepared), body_bytes=body_bytes)
         except SendError as error:
-            return _failed(error, prepared)
+            return failed(error, prepared)
 
     def _judged(self, answer: Answer, prepared: Prepared) -> Exchanged:
         """Judge an answer and keep what may be shown of it; the answer itself is let go after."""
@@ -316,7 +262,7 @@ class Sending:
         )
         shown = prepared.masker
         if task.poll is not None and answer.status in task.valid_status:
-            step: Progress | StatusUrl = _progress(reading, prepared, task.poll)
+            step: Progress | StatusUrl = progress_of(reading, prepared, task.poll)
             if isinstance(step, GoesOn):
                 step = self._status_url(step, prepared, task.poll)
             if isinstance(step, StatusUrl):
@@ -325,7 +271,7 @@ class Sending:
                 return Exchanged(
                     result=Result.FAILED, reason=step.reason, response=reading.view(shown)
                 )
-        return _verdict(reading, prepared)
+        return verdict_of(reading, prepared)
 
     def _status_url(
         self, progress: GoesOn, prepared: Prepared, poll: PollOptions
@@ -383,12 +329,6 @@ class Sending:
         return f"{parts.scheme}://{parts.netloc}/{MASK}"
 
 
-@lru_cache(maxsize=256)
-def credential_masker(connection: Connection) -> Masker:
-    """Return what masks the credentials of a connection; making it costs more than using it."""
-    return Masker(secret_texts(connection))
-
-
 def _judge_url(url: str, base: str, connection: Connection) -> None:
     try:
         judge_url(url, base=base, allow=connection.allow)
@@ -396,157 +336,3 @@ def _judge_url(url: str, base: str, connection: Connection) -> None:
         # The paths that are granted may hold the key that stands in the connection's URL; nothing
         # in the sentence is the caller's.
         raise PolicyError(credential_masker(connection).hide(error.message)) from None
-
-
-def _shown_headers(
-    headers: tuple[tuple[str, str], ...], connection: Connection, masker: Masker
-) -> dict[str, str]:
-    """Return the headers of a request as they may be shown, the credential's by its name."""
-    credential = credential_header(connection.auth)
-    hidden = credential[0] if credential else None
-    return {
-        masker.show(name): MASK if name == hidden else masker.show_header(name, value)
-        for name, value in headers
-    }
-
-
-def _failed(error: SendError, prepared: Prepared) -> Sent:
-    reason = Reason(ReasonCode(error.code), prepared.shown(error.message), Effect(error.effect))
-    if prepared.asked is not None and reason.effect is Effect.NONE:
-        # Nothing was sent this time; what started the operation was.
-        reason = replace(reason, effect=Effect.UNKNOWN)
-    passes = prepared.asked is not None and reason.code not in NEVER_REPEATED
-    return Sent(
-        outcome=Exchanged(
-            result=Result.FAILED,
-            reason=reason,
-            status_url=prepared.asked if passes else None,
-            may_pass=passes,
-        )
-    )
-
-
-def _is_refused(sent: Sent) -> bool:
-    """Tell whether the target answered that it does not take the token.
-
-    A task that lists 401 in validStatusCodes takes it for an answer.
-    """
-    response, reason = sent.outcome.response, sent.outcome.reason
-    return (
-        response is not None
-        and response.status == _UNAUTHORIZED
-        and reason is not None
-        and reason.code in {ReasonCode.STATUS_CODE, ReasonCode.POLL_FAILED}
-    )
-
-
-def _with_warning(sent: Sent, text: str) -> Sent:
-    issue = Issue(IssueType.WARNING, text)
-    outcome = replace(sent.outcome, issues=(*sent.outcome.issues, issue))
-    return replace(sent, outcome=outcome)
-
-
-def _progress(reading: AnswerReading, prepared: Prepared, poll: PollOptions) -> Progress:
-    """Tell what an answer says of the operation that the task waits for."""
-
-    def scope() -> Scope:
-        return scope_of(
-            reading, variables=prepared.task.variables, task_inputs=prepared.task.inputs
-        )
-
-    mask = prepared.masker.show
-    if prepared.asked is None:
-        return begun(reading, poll, scope, mask=mask)
-    source = Source(prepared.asked.source)
-    return progress(reading, poll, scope, asked=prepared.asked.url, source=source, mask=mask)
-
-
-def _verdict(reading: AnswerReading, prepared: Prepared) -> Exchanged:
-    """Judge the answer that is the task's, or one whose status is not valid."""
-    task, masker = prepared.task, prepared.masker
-    verdict = judge(
-        reading,
-        valid=task.valid_status,
-        criteria=task.criteria,
-        variables=task.variables,
-        task_inputs=task.inputs,
-        mask=masker.show,
-    )
-    response = reading.view(masker)
-    if verdict.reason is not None and verdict.reason.code is ReasonCode.STATUS_CODE:
-        return _refused_status(verdict.reason, response, prepared)
-    outputs, remarks = outputs_of(reading, task.outputs, masker=masker)
-    waits = task.completion_event is CompletionEvent.CALLBACK
-    return Exchanged(
-        result=None if waits and verdict.result is Result.SUCCEEDED else verdict.result,
-        reason=verdict.reason,
-        response=response,
-        criteria=verdict.criteria,
-        outputs=outputs,
-        issues=tuple(Issue(IssueType.WARNING, remark) for remark in remarks),
-    )
-
-
-def _refused_status(reason: Reason, response: ResponseView, prepared: Prepared) -> Exchanged:
-    """Return what a status comes to that is not valid; of a status request, it may pass."""
-    if prepared.asked is None:
-        return Exchanged(result=Result.FAILED, reason=reason, response=response)
-    return Exchanged(
-        result=Result.FAILED,
-        reason=Reason(
-            ReasonCode.POLL_FAILED, f"Asked for its status: {reason.message}", reason.effect
-        ),
-        response=response,
-        status_url=prepared.asked if response.status in PASSING else None,
-        may_pass=True,
-    )
-
-
-def _with_trace(
-    headers: tuple[tuple[str, str], ...], trace: Mapping[str, str]
-) -> tuple[tuple[str, str], ...]:
-    """Carry a well-formed trace context on, unless the caller set one for the target."""
-    parent = trace.get("traceparent", "")
-    names = {name.lower() for name, _ in headers}
-    if "traceparent" in names or not _TRACE_PARENT.fullmatch(parent):
-        return headers
-    state = trace.get("tracestate", "")
-    carried = [("traceparent", parent)]
-    if "tracestate" not in names and _TRACE_STATE.fullmatch(state):
-        carried.append(("tracestate", state))
-    return (*headers, *carried)
-
-
-def _tls_warnings(connection: Connection) -> list[str]:
-    if connection.tls.verify:
-        return []
-    return [f"The connection '{connection.name}' does not check its target's certificate."]
-
-
-def _correlation_warnings(
-    request: OutgoingRequest, correlation: Correlation, token: str
-) -> list[str]:
-    """Warn where the external service is not told what it needs for calling back.
-
-    Version 0 of the task sent the values in the body (agentless protocol, section 7), so the body
-    counts as well.
-    """
-    needed = {
-        "system.CollectionUri": correlation.plan_url,
-        "system.TeamProjectId": correlation.project_id,
-        "system.PlanId": correlation.plan_id,
-        "system.JobId": correlation.job_id,
-        "system.TaskInstanceId": correlation.task_instance_id,
-        "system.AccessToken": token,
-    }
-    told = "\n".join([request.url, *(value for _, value in request.headers)])
-    if request.body is not None:
-        told += request.body.decode("utf-8", "replace")
-    missing = [f"$({name})" for name, value in needed.items() if value not in told]
-    if not missing:
-        return []
-    text = (
-        "The external service cannot complete the task: neither its headers nor the body hold "
-        f"{', '.join(missing)}. Leave the input 'headers' out for the usual ones."
-    )
-    return [text]

@@ -16,8 +16,9 @@ from invoke_core.errors import (
     OutcomeUnknownError,
     StoreUnavailableError,
 )
+from invoke_core.events import Canceled, Seen
 from invoke_core.journal import LogEntry
-from invoke_core.lifecycle import Canceled, Seen, advance
+from invoke_core.lifecycle import advance
 from invoke_core.limits import Use
 from invoke_core.log import change_lines, opening_lines
 from invoke_core.model import Issue, IssueType, Result, State

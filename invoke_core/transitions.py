@@ -15,8 +15,8 @@ from invoke_core.records import alarm_at
 
 if TYPE_CHECKING:
     from invoke_core.documents import JsonValue
+    from invoke_core.events import Event
     from invoke_core.journal import Journal, Loaded
-    from invoke_core.lifecycle import Event
     from invoke_core.model import Invocation
     from invoke_core.ports import Alarms, Clock, Pause
     from invoke_core.wakeups import Wakeups

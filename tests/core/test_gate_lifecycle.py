@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from invoke_core.events import Begun, Canceled, Exchanged, Seen
 from invoke_core.gates import MOST_EVALUATIONS
-from invoke_core.lifecycle import Begun, Canceled, Exchanged, Seen, advance
+from invoke_core.lifecycle import advance
 from invoke_core.model import (
     CompletionEvent,
     Effect,

@@ -24,7 +24,8 @@ from hypothesis.stateful import (
 from invoke_core.adapters.sqlite import SqliteStore
 from invoke_core.adapters.tables import TablesStore
 from invoke_core.errors import StoreUnavailableError
-from invoke_core.lifecycle import Canceled, Exchanged, Seen, TaskCompleted, advance
+from invoke_core.events import Canceled, Exchanged, Seen, TaskCompleted
+from invoke_core.lifecycle import advance
 from invoke_core.model import (
     CompletionEvent,
     Effect,
@@ -55,8 +56,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from invoke_core.events import Event
     from invoke_core.journal import Loaded
-    from invoke_core.lifecycle import Event
     from invoke_core.model import Invocation
     from invoke_core.ports import EntityStore
     from invoke_core.records import Record

@@ -13,16 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from invoke_core.lifecycle import (
-    Begun,
-    Canceled,
-    Exchanged,
-    Noted,
-    Seen,
-    TaskCompleted,
-    advance,
-    skipped,
-)
+from invoke_core.events import Begun, Canceled, Exchanged, Noted, Seen, TaskCompleted
+from invoke_core.lifecycle import advance, skipped
 from invoke_core.log import change_lines, defused, event_line, opening_lines
 from invoke_core.model import (
     CompletionEvent,
@@ -41,7 +33,7 @@ from invoke_core.records import Work
 from tests.state.parts import BAD_STATUS, NO_ANSWER, START, SUCCEEDED, VALID, new_record
 
 if TYPE_CHECKING:
-    from invoke_core.lifecycle import Event
+    from invoke_core.events import Event
     from invoke_core.records import Record
 
 SOON = START + timedelta(seconds=3)

@@ -18,7 +18,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from invoke_core.lifecycle import Begun, Canceled, Exchanged, Seen, StatusUrl, advance
+from invoke_core.events import Begun, Canceled, Exchanged, Seen, StatusUrl
+from invoke_core.lifecycle import advance
 from invoke_core.model import (
     CompletionEvent,
     Effect,
@@ -46,7 +47,7 @@ from tests.state.parts import BAD_STATUS, EXCHANGE_S, NO_ANSWER, START, SUCCEEDE
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from invoke_core.lifecycle import Event
+    from invoke_core.events import Event
     from invoke_core.records import Record
 
 LEASE: Final = timedelta(seconds=EXCHANGE_S) + LEASE_GRACE

@@ -11,7 +11,8 @@ from typing import Final
 
 import pytest
 
-from invoke_core.lifecycle import Begun, Seen, advance
+from invoke_core.events import Begun, Seen
+from invoke_core.lifecycle import advance
 from invoke_core.model import (
     CompletionEvent,
     Effect,

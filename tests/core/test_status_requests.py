@@ -20,14 +20,16 @@ from invoke_core.connections import (
     KnownConnection,
 )
 from invoke_core.errors import PolicyError, SendError
+from invoke_core.events import Exchanged, StatusUrl
 from invoke_core.inputs import read_task
-from invoke_core.lifecycle import Exchanged, StatusUrl
+from invoke_core.judging import failed
 from invoke_core.model import Effect, Method, ReasonCode, Result, Secret
-from invoke_core.sending import Prepared, Sending, _failed
+from invoke_core.sending import Sending
 from tests.core.build import CORRELATION, answer
 
 if TYPE_CHECKING:
     from invoke_core.documents import JsonValue
+    from invoke_core.prepared import Prepared
 
 URL: Final = "https://api.example.com/v1"
 PASSWORD: Final = "opensesame"
@@ -192,8 +194,8 @@ def test_a_status_request_that_was_not_sent_does_not_say_that_nothing_was(
     asked = StatusUrl(url=f"{URL}/op", shown_url=f"{URL}/op", source="location")
     error = SendError("It failed.", code=code.value, effect=Effect.NONE.value)
 
-    first = _failed(error, request).outcome
-    later = _failed(error, service.prepare_status(request, asked)).outcome
+    first = failed(error, request).outcome
+    later = failed(error, service.prepare_status(request, asked)).outcome
 
     assert first.reason is not None
     assert (first.reason.effect, first.status_url, first.may_pass) == (Effect.NONE, None, False)

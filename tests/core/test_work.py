@@ -18,16 +18,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from invoke_core.lifecycle import (
-    Begun,
-    Canceled,
-    Exchanged,
-    Noted,
-    Seen,
-    TaskCompleted,
-    advance,
-    skipped,
-)
+from invoke_core.events import Begun, Canceled, Exchanged, Noted, Seen, TaskCompleted
+from invoke_core.lifecycle import advance, skipped
 from invoke_core.model import (
     CompletionEvent,
     Effect,
@@ -66,7 +58,7 @@ from tests.state.parts import (
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from invoke_core.lifecycle import Event
+    from invoke_core.events import Event
     from invoke_core.model import Invocation
     from invoke_core.records import Record
 

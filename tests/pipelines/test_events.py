@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from invoke_core.lifecycle import Canceled, Exchanged
+from invoke_core.events import Canceled, Exchanged
 from invoke_core.model import Effect, Reason, ReasonCode, Result
 from tests.pipelines.conftest import basic, make_plan
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from invoke_core.encoding import shown_form
+from invoke_core.events import Begun, Exchanged, Seen
 from invoke_core.gates import MOST_EVALUATIONS, GateOptions, read_gate
-from invoke_core.lifecycle import Begun, Exchanged, Seen, advance
+from invoke_core.lifecycle import advance
 from invoke_core.model import (
     CompletionEvent,
     Effect,

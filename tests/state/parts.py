@@ -28,8 +28,8 @@ from invoke_core.connections import (
 )
 from invoke_core.drafts import Call, Drafts
 from invoke_core.errors import StoreUnavailableError
+from invoke_core.events import Exchanged
 from invoke_core.journal import Journal
-from invoke_core.lifecycle import Exchanged
 from invoke_core.limits import ConnectionLimits, Places
 from invoke_core.listing import Listing
 from invoke_core.model import (

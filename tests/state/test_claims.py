@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from invoke_core.errors import IdempotencyConflictError, InvalidInputError, PolicyError
-from invoke_core.lifecycle import TaskCompleted
+from invoke_core.events import TaskCompleted
 from invoke_core.model import Result, State
 from tests.api.target import Reply
 from tests.state.parts import (

@@ -13,7 +13,7 @@ import pytest
 from invoke_core.adapters.tables import TablesStore
 from invoke_core.alarms import Alarm
 from invoke_core.drafts import Call
-from invoke_core.lifecycle import TaskCompleted
+from invoke_core.events import TaskCompleted
 from invoke_core.model import Result, Secret, State, StorageAccount
 from tests.api.target import Reply
 from tests.state.parts import (

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from invoke_core.lifecycle import Canceled, Event, Seen, TaskCompleted
+from invoke_core.events import Canceled, Event, Seen, TaskCompleted
 from invoke_core.model import IssueType, ReasonCode, Result, State
 from invoke_core.records import Ending
 from tests.api.target import Reply

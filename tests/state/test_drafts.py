@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from invoke_core.drafts import hash_token
-from invoke_core.lifecycle import Exchanged, advance
+from invoke_core.events import Exchanged
+from invoke_core.lifecycle import advance
 from invoke_core.model import Result
 from tests.state.parts import START, Clock, all_rows, call, make_service
 

@@ -13,8 +13,8 @@ from invoke_core.errors import (
     InvocationNotFoundError,
     StoreUnavailableError,
 )
+from invoke_core.events import Seen
 from invoke_core.journal import LOG_ROWS, RECORD_ROWS, Claim, Journal, LogEntry
-from invoke_core.lifecycle import Seen
 from invoke_core.model import CompletionEvent, Result, State
 from invoke_core.ports import LONGEST_VALUE_BYTES
 from invoke_core.records import Ending, Work

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from invoke_core.errors import InvocationNotFoundError, StoreUnavailableError
+from invoke_core.events import Canceled, Seen, TaskCompleted
 from invoke_core.journal import Claim, LogEntry
-from invoke_core.lifecycle import Canceled, Seen, TaskCompleted
 from invoke_core.model import CompletionEvent, Result, State
 from invoke_core.ports import LONGEST_VALUE_BYTES
 from tests.state.parts import (

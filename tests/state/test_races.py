@@ -24,8 +24,8 @@ from invoke_core.adapters.sealing import TokenSeal
 from invoke_core.connections import ConnectionBook
 from invoke_core.drafts import hash_token
 from invoke_core.errors import EntityConflictError
+from invoke_core.events import Canceled
 from invoke_core.journal import Journal
-from invoke_core.lifecycle import Canceled
 from invoke_core.model import Result
 from invoke_core.plans import PlanService
 from invoke_core.records import Ending

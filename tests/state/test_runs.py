@@ -14,8 +14,8 @@ from invoke_core.alarms import Alarm, DueIndex
 from invoke_core.connections import Limits
 from invoke_core.drafts import hash_token
 from invoke_core.errors import SealError, StoreUnavailableError
+from invoke_core.events import Begun, Canceled, Seen, TaskCompleted
 from invoke_core.journal import LogEntry
-from invoke_core.lifecycle import Begun, Canceled, Seen, TaskCompleted
 from invoke_core.model import Effect, Method, ReasonCode, Result, State
 from invoke_core.records import MOST_INTERRUPTIONS, Ending
 from tests.api.target import Reply

@@ -15,8 +15,8 @@ from invoke_core.errors import (
     InvocationNotFoundError,
     StoreUnavailableError,
 )
+from invoke_core.events import Canceled, Seen, TaskCompleted
 from invoke_core.journal import Journal
-from invoke_core.lifecycle import Canceled, Seen, TaskCompleted
 from invoke_core.model import CompletionEvent, Result, State
 from invoke_core.records import Ending
 from invoke_core.transitions import MOST_TRIES, Transitions

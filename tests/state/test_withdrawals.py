@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from invoke_core.errors import StoreUnavailableError
+from invoke_core.events import Canceled, TaskCompleted
 from invoke_core.journal import Journal
-from invoke_core.lifecycle import Canceled, TaskCompleted, advance
+from invoke_core.lifecycle import advance
 from invoke_core.model import Result, State
 from invoke_core.withdrawals import DELAYS_S, Withdrawals
 from tests.api.target import Reply
