@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from invoke_core.controls import LINE_ENDS, without_controls
 from invoke_core.encoding import time_form
 from invoke_core.records import Ending
 
@@ -18,15 +19,6 @@ if TYPE_CHECKING:
     from invoke_core.model import ResponseView
     from invoke_core.records import Record
 
-_LINE_ENDS: Final = re.compile("\r\n|[\r\n\u0085\u2028\u2029]")
-# A sequence that never ends takes the rest of its line with it, as a terminal would.
-_ANSI: Final = re.compile(
-    "(?:\x1b\\[|\x9b)[0-?]*[ -/]*[@-~]?"
-    "|(?:\x1b[\\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x9c|\x1b\\\\)?"
-    "|\x1b[ -/]*[0-~]?"
-)
-_CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_CONTROL_IN_LINE: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]")
 _COMMAND: Final = re.compile(r"#(?=#(?:vso)?\[)", re.IGNORECASE)
 _LINE_COMMAND: Final = re.compile(r"^(\s*):(?=:)")
 
@@ -41,18 +33,10 @@ def defused(text: str) -> list[str]:
         Lines without their ends: control and ANSI sequences are gone but for tabs, ``##[`` and
         ``##vso[`` anywhere and ``::`` at the beginning have a space after their first character.
     """
-    lines = _LINE_ENDS.split(text)
+    lines = LINE_ENDS.split(text)
     if lines and not lines[-1]:
         del lines[-1]
     return [_defused_line(line) for line in lines]
-
-
-def without_controls(text: str) -> str:
-    """Return a text without control and ANSI sequences; line ends and tabs stay."""
-    lines = _LINE_ENDS.split(text)
-    if _CONTROL_IN_LINE.search(text):
-        lines = [_CONTROL.sub("", _ANSI.sub("", line)) for line in lines]
-    return "\n".join(lines)
 
 
 def opening_lines(record: Record, *, body: bytes | None, condition: Sequence[str] = ()) -> str:
@@ -180,5 +164,4 @@ def _size(length: int, media_type: str) -> str:
 
 
 def _defused_line(line: str) -> str:
-    clean = _CONTROL.sub("", _ANSI.sub("", line))
-    return _LINE_COMMAND.sub(r"\1: ", _COMMAND.sub("# ", clean))
+    return _LINE_COMMAND.sub(r"\1: ", _COMMAND.sub("# ", without_controls(line)))

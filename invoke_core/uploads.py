@@ -12,7 +12,6 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from invoke_core.documents import without_lone_surrogates
-from invoke_core.log import without_controls
 from invoke_core.variables import SHORTEST_SECRET
 
 if TYPE_CHECKING:
@@ -53,15 +52,9 @@ class UploadMask:
             text: Lines, their ends of any kind.
 
         Returns:
-            The text without secrets, CRLF as LF. Control and ANSI sequences stay unless one hides
-            a secret, which would come together where they are not shown.
+            The text without secrets, CRLF as LF.
         """
-        masked = self._masker.show(without_lone_surrogates(text).replace("\r\n", "\n"))
-        clean = without_controls(masked)
-        if clean == masked:
-            return masked
-        shown = self._masker.show(clean)
-        return masked if shown == clean else shown
+        return self._masker.show(without_lone_surrogates(text).replace("\r\n", "\n"))
 
     def document(self, value: JsonValue) -> JsonValue:
         """Return a document as it may be stored: texts and member names masked, numbers not."""

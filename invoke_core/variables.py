@@ -10,6 +10,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote_plus
 
+from invoke_core.controls import without_controls
 from invoke_core.documents import dump_json
 from invoke_core.masking import Spellings
 from invoke_core.model import MASK
@@ -115,8 +116,11 @@ class Masker:
         return self if len(more) == len(self._secrets) else Masker(more)
 
     def hide(self, text: str) -> str:
-        """Return the text without the secrets."""
-        return self._spellings.hidden(text) if self._secrets else text
+        """Return the text without the secrets.
+
+        Control and ANSI sequences stay unless one of them keeps a secret apart.
+        """
+        return _also_without_controls(text, self._hide) if self._secrets else text
 
     def part(self, part: str, *, of: str) -> str:
         """Return a part of a text for a sentence.
@@ -147,7 +151,7 @@ class Masker:
 
     def show(self, text: str) -> str:
         """Return the text as it may be shown: no secrets, no secret query parameters."""
-        return _without_parameters(self.hide(text))
+        return _also_without_controls(text, self._show)
 
     def show_in(self, document: JsonValue, *, raw: str) -> JsonValue:
         """Return a parsed document as it may be shown; numbers are left alone.
@@ -165,6 +169,12 @@ class Masker:
         """Tell whether a JSON text certainly holds nothing to mask, escapes undone."""
         return "\\" not in raw and self.show(raw) == raw
 
+    def _hide(self, text: str) -> str:
+        return self._spellings.hidden(text) if self._secrets else text
+
+    def _show(self, text: str) -> str:
+        return _without_parameters(self._hide(text))
+
     def show_url(self, url: str) -> str:
         """Return a URL as it may be shown: values of secret query parameters masked whole."""
         before, mark, query = url.partition("?")
@@ -175,6 +185,19 @@ class Masker:
     def show_header(self, name: str, value: str) -> str:
         """Return a header's value as it may be shown."""
         return MASK if is_secret_header(name) else self.show(value)
+
+
+def _also_without_controls(text: str, mask: Callable[[str], str]) -> str:
+    """Mask a text as it is, and as it reads where its control and ANSI sequences are not shown.
+
+    A log leaves them out, and would join what they keep apart. They stay unless that matters.
+    """
+    masked = mask(text)
+    clean = without_controls(masked)
+    if clean == masked:
+        return masked
+    shown = mask(clean)
+    return masked if shown == clean else shown
 
 
 def _without_parameters(text: str) -> str:

@@ -17,7 +17,7 @@ from tests.api.conftest import PASSWORD, demo_connections, make_client
 from tests.api.target import Received, Reply, Target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.api.conftest import Client
@@ -112,6 +112,31 @@ def test_a_proxy_that_echoes_its_credential_shows_it_to_nobody(
     assert answered.json["criteria"]["result"] is True
     assert answered.json["response"]["body"] == {"seen": "Basic ***", "p": "***"}
     assert seen.encode() not in answered.body
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        lambda sent: Reply(f"{sent[:16]}\x1b[0m{sent[16:]}".encode(), headers={}),
+        lambda sent: Reply(sent.encode("utf-16-le"), headers={}),
+        lambda sent: Reply(json.dumps({"a": f"{sent[:16]}\0{sent[16:]}"}).encode()),
+        lambda sent: Reply(headers={"Content-Type": f"{sent[:16]}\x9b0m{sent[16:]}"}),
+    ],
+    ids=["ansi", "utf-16", "json", "content type"],
+)
+def test_no_log_joins_what_keeps_a_credential_apart(
+    reply: Callable[[str], Reply], client: Client, target: Target
+) -> None:
+    sent = base64.b64encode(f"svc:{PASSWORD}".encode()).decode()
+    target.reply = lambda _: reply(sent)
+    criteria = "or(eq(response['content'], 'q'), eq(root['a'], 'q'))"
+
+    answered = client.step(method="GET", successCriteria=criteria)
+
+    log = client.get(f"api/invocations/{answered.json['id']}/log").body.decode()
+    assert answered.status == 424
+    assert sent not in log
+    assert sent[16:] not in log + answered.body.decode()
 
 
 def test_large_answers_are_judged_one_after_another(client: Client, target: Target) -> None:

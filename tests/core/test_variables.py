@@ -396,3 +396,27 @@ def test_a_text_encoded_to_the_last_letter_is_recognised() -> None:
     encoded = "".join(f"%{byte:02x}" for byte in b"swordfish")
 
     assert Masker(["swordfish"]).hide(f"<{encoded}>") == "<***>"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\0".join("swordfish"),
+        "sw\x1b[31mordfish",
+        "sword\x9b0mfish",
+        "sword\x1b]0;" + "x" * 100_000 + "\x07fish",
+        "sword" + "\x1b[0m" * 50_000 + "fish",
+        "s%77ord\x00fish",
+    ],
+    ids=["NULs", "ANSI", "C1", "a long title", "many", "escaped"],
+)
+def test_a_secret_kept_apart_by_what_is_not_shown_is_masked(text: str) -> None:
+    assert Masker(["swordfish"]).hide(f"<{text}>\x1b[0m") == "<***>"
+    assert Masker(["swordfish"]).show(f"<{text}>\x1b[0m") == "<***>"
+
+
+def test_control_characters_stay_where_they_keep_no_secret_apart() -> None:
+    text = "\x1b[31mred\0\x1b[0m\r\n"
+
+    assert Masker(["swordfish"]).hide(text) == text
+    assert Masker(["swordfish"]).hide(f"{text}swordfish") == f"{text}***"
