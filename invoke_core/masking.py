@@ -25,6 +25,11 @@ _WINDOW: Final = 64 * 1024
 _LONGEST_ESCAPE: Final = 12
 """Characters of the longest escape of one character, in URLs as in JSON."""
 
+_LOST: Final = "\ufffd?"
+_FEWEST_KEPT: Final = 3
+"""Characters of a secret that have to be left where a wrong character set destroyed the others: so
+much of it stands in no text by chance."""
+
 Span = tuple[int, int]
 
 
@@ -220,9 +225,23 @@ def _spelled_length(form: str) -> int:
 
 def _forms(secret: str) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yield the texts by which a secret is recognised once escapes are undone, and their tails."""
-    yield secret, ()
+    for text in {secret, *_misread(secret)}:
+        yield text, ()
     for encoded in _encoded(secret):
         yield from _base64_forms(encoded)
+
+
+def _misread(secret: str) -> Iterator[str]:
+    """Yield how a secret reads that was written in one character set and read in another.
+
+    Header values are sent and read as Latin-1, and most else is read as UTF-8.
+    """
+    if secret.isascii():
+        return
+    yield secret.encode("utf-8", "replace").decode("latin-1")
+    damaged = secret.encode("latin-1", "replace").decode("utf-8", "replace")
+    if sum(character not in _LOST for character in damaged) >= _FEWEST_KEPT:
+        yield damaged
 
 
 def _encoded(secret: str) -> Iterator[bytes]:

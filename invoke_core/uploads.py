@@ -92,8 +92,7 @@ def lines_of(text: str) -> list[str]:
 def _upload_forms(secret: str) -> Iterator[str]:
     """Yield a secret as it may come back in a text.
 
-    Beside the forms every masker knows: its line ends changed, its lines one by one, and what is
-    left of it where it was written in Latin-1 and read as UTF-8.
+    Beside the forms every masker knows: its line ends changed, and its lines one by one.
     """
     if len(secret) < SHORTEST_SECRET:
         return
@@ -103,5 +102,3 @@ def _upload_forms(secret: str) -> Iterator[str]:
     if len(lines) > 1:
         long_ones = (line for line in lines if len(line.strip()) >= _SHORTEST_LINE)
         yield from islice(long_ones, _MOST_LINES)
-    if not secret.isascii():
-        yield secret.encode("latin-1", "replace").decode("utf-8", "replace")

@@ -93,7 +93,8 @@ class Masker:
 
     A secret is recognised plain, URL-encoded, Base64-encoded (also where it is a part of what was
     encoded, as in Basic credentials) and escaped for JSON, whichever characters an encoder chose
-    to escape. Secrets shorter than ``SHORTEST_SECRET`` characters are not looked for.
+    to escape; and where UTF-8 was read as Latin-1, or Latin-1 as UTF-8. Secrets shorter than
+    ``SHORTEST_SECRET`` characters are not looked for.
 
     A text is searched as it is and as it reads once escapes are undone. Each search is linear, so
     no text and no secret makes it slow, and takes little memory.

@@ -114,6 +114,29 @@ def test_a_proxy_that_echoes_its_credential_shows_it_to_nobody(
     assert seen.encode() not in answered.body
 
 
+def test_an_echo_in_the_wrong_character_set_tells_a_criteria_nothing(
+    tmp_path: Path, target: Target
+) -> None:
+    credential = "h\xe9y-SuperSecretKey"
+    auth = {"scheme": "header", "name": "X-Cred", "value": credential}
+    client = make_client(tmp_path, demo_connections(target.url, auth=auth))
+    # Latin-1 in the body is read as UTF-8, and UTF-8 in a header as Latin-1.
+    target.reply = lambda request: Reply(
+        f"cred: {request.header('X-Cred')}".encode("latin-1"),
+        headers={"X-Echo": credential.encode().decode("latin-1")},
+    )
+    criteria = (
+        "or(contains(response['content'], 'SecretKey'),"
+        " contains(response['headers']['x-echo'], 'SecretKey'))"
+    )
+
+    answered = client.step(method="GET", successCriteria=criteria)
+
+    assert answered.json["criteria"]["result"] is False
+    response = answered.json["response"]
+    assert (response["body"], response["headers"]["X-Echo"]) == ("cred: ***", "***")
+
+
 @pytest.mark.parametrize(
     "reply",
     [

@@ -420,3 +420,24 @@ def test_control_characters_stay_where_they_keep_no_secret_apart() -> None:
 
     assert Masker(["swordfish"]).hide(text) == text
     assert Masker(["swordfish"]).hide(f"{text}swordfish") == f"{text}***"
+
+
+@pytest.mark.parametrize(
+    "secret", ["h\xe9y-swordfish", "\xfcn\xefc\xf6d\xe9", "\xc3\xa9-abc", "pa\u0144x-\xe9"]
+)
+def test_a_secret_read_in_the_wrong_character_set_is_masked(secret: str) -> None:
+    as_utf_8 = secret.encode("latin-1", "replace").decode("utf-8", "replace")
+    as_latin_1 = secret.encode().decode("latin-1")
+    masker = Masker([secret])
+
+    assert masker.hide(f"<{as_utf_8}>") == "<***>"
+    assert masker.hide(f"<{as_latin_1}>") == "<***>"
+    assert masker.hide(f"<{quote(as_latin_1)}>") == "<***>"
+
+
+def test_a_secret_of_which_nothing_is_left_masks_no_broken_text() -> None:
+    text = "\ufffd\ufffd\ufffd\ufffd???? \ufffda\ufffd"
+
+    masker = Masker(["\xfc\xfc\xfc\xfc", "\u65e5\u672c\u8a9e\u5b57", "\xfca\xfc-"])
+
+    assert masker.hide(text) == text
