@@ -20,6 +20,9 @@ _GZIP_MAGIC: Final = b"\x1f\x8b"
 _GZIP_WBITS: Final = 16 + zlib.MAX_WBITS
 _RAW_WBITS: Final = -zlib.MAX_WBITS
 
+_UNREAD: Final = frozenset({"br", "zstd", "compress", "x-compress", "dcb", "dcz", "exi", "lz4"})
+"""Encodings that are called by name. Any other may be what the target was sent, in small letters,
+by which nobody would recognise it as a secret."""
 
 Filter = Callable[[Iterator[bytes]], Iterator[bytes]]
 
@@ -49,8 +52,9 @@ def decoded(pieces: Iterator[bytes], codings: Iterable[str], *, bounded: Filter)
     for name in reversed(names):
         undo = _CODINGS.get(name)
         if undo is None:
+            which = f"the content encoding '{name}'" if name in _UNREAD else "a content encoding"
             raise DecodingError(
-                f"its body is in the content encoding '{name[:40]}', and gzip and deflate are the "
+                f"its body is in {which}, and gzip and deflate are the "
                 "ones this service reads; leave Accept-Encoding out of the request's headers"
             )
         pieces = bounded(undo(pieces))

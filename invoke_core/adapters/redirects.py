@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from invoke_core.adapters.exchange import Exchange
     from invoke_core.adapters.transfer import Head
-    from invoke_core.adapters.urls import PreparedUrl
+    from invoke_core.adapters.urls import Origin, PreparedUrl
     from invoke_core.connections import Allow
     from invoke_core.ports import JudgeUrl
 
@@ -87,8 +87,8 @@ def _checked(
     origin = prepare(location).origin
     if origin != url.origin:
         raise PolicyError(
-            f"it leads to another origin ({origin.scheme}://{origin}). Redirects are followed"
-            " within the origin of the service connection only."
+            f"it leads to another {_difference(origin, url.origin)}. Redirects are followed within"
+            " the origin of the service connection only."
         )
     judge(prepare(location).text)
     changed = _as_get(request) if head.status == 303 else request
@@ -97,6 +97,16 @@ def _checked(
             f"it asks for a {changed.method}, which the connection's allow.methods does not list."
         )
     return replace(changed, url=location)
+
+
+def _difference(there: Origin, here: Origin) -> str:
+    """Tell in what two origins differ, and nothing of the host that a target names.
+
+    It may be what the target was sent, which nobody would recognise in the form of a host.
+    """
+    if there.host != here.host:
+        return "host"
+    return f"scheme ({there.scheme})" if there.scheme != here.scheme else "port"
 
 
 def _location(base: str, head: Head) -> str:

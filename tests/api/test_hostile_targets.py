@@ -114,6 +114,28 @@ def test_a_proxy_that_echoes_its_credential_shows_it_to_nobody(
     assert seen.encode() not in answered.body
 
 
+@pytest.mark.parametrize(
+    ("status", "header", "value"),
+    [
+        (200, "Content-Encoding", "{}"),
+        (302, "Location", "http://{}/"),
+        (302, "Location", "http://{}.example.com/a"),
+    ],
+)
+def test_what_is_read_without_letter_case_is_not_quoted(
+    status: int, header: str, value: str, tmp_path: Path, target: Target
+) -> None:
+    credential = "Tok-SeCrEt0123456789"
+    auth = {"scheme": "header", "name": "X-Cred", "value": credential}
+    client = make_client(tmp_path, demo_connections(target.url, auth=auth))
+    target.reply = lambda _: Reply(status=status, headers={header: value.format(credential)})
+
+    answered = client.step(method="GET")
+
+    assert answered.status == 424
+    assert credential.lower() not in answered.body.decode().lower()
+
+
 def test_an_echo_in_the_wrong_character_set_tells_a_criteria_nothing(
     tmp_path: Path, target: Target
 ) -> None:

@@ -194,6 +194,33 @@ def test_redirect_out_of_the_origin_is_refused(
 
 
 @pytest.mark.parametrize(
+    ("location", "difference"),
+    [
+        ("http://localhost:{port}/", "host"),
+        ("https://127.0.0.1:{port}/", "scheme (https)"),
+        ("http://127.0.0.1/", "port"),
+        ("https://Tok-SeCrEt/", "host"),
+    ],
+)
+def test_a_refused_redirect_tells_what_differs_and_quotes_nothing(
+    location: str, difference: str, start: Start, client: Client
+) -> None:
+    port = 0
+
+    def redirect(peer: Peer) -> None:
+        redirecting(location.format(port=port))(peer)
+
+    target = start(redirect)
+    port = target.port
+
+    assert client.fail(target.origin).message == (
+        f"127.0.0.1:{port} redirected the request (status 302), and it was not followed: it leads"
+        f" to another {difference}. Redirects are followed within the origin of the service"
+        " connection only."
+    )
+
+
+@pytest.mark.parametrize(
     ("location", "path"),
     [
         ("/a/b", "/a/b"),
