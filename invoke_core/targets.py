@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _SUSPICIOUS: Final = re.compile("[\x00-\x20\x7f\\\\\ud800-\udfff]")
 _PORTS: Final = {"http": 80, "https": 443}
+_WILDCARD: Final = re.compile(
+    r"(?P<all>\\\*\\\*)|(?P<segment>(?<![^/])\\\*(?![^/]))|(?P<part>\\\*)"
+)
+_SEGMENT_END: Final = re.compile("[;?#]")
 _DECODE_ROUNDS: Final = 3
 """How often an encoded path is decoded while looking for dots and slashes: targets behind proxies
 decode more than once."""
@@ -174,15 +178,16 @@ def judge_segments(path: str) -> None:
         path: The path of a URL or of a relative reference, before anything resolved it.
 
     Raises:
-        PolicyError: It has a dot segment (also one with ``;``), a backslash or a control
-            character, plain or encoded.
+        PolicyError: It has a dot segment (also one with ``;``, or with ``?`` or ``#``, which end
+            it once they are decoded), a backslash or a control character, plain or encoded.
     """
     for reading in _readings(path):
         if _CONTROL.search(reading):
             raise PolicyError("The URL has an encoded control character in its path.")
         if "\\" in reading:
             raise PolicyError("The URL has an encoded backslash in its path.")
-        if any(segment.partition(";")[0].strip() in {".", ".."} for segment in reading.split("/")):
+        segments = (_SEGMENT_END.split(segment, 1)[0] for segment in reading.split("/"))
+        if any(segment.strip() in {".", ".."} for segment in segments):
             raise PolicyError("The URL has a '.' or '..' segment, plain or encoded, in its path.")
 
 
@@ -219,7 +224,11 @@ def _judge_paths(path: str, patterns: tuple[str, ...]) -> None:
 
 
 def _path_pattern(pattern: str) -> re.Pattern[str]:
-    """Compile a path pattern: ``*`` stands for a part of a segment, ``**`` for any segments."""
-    parts = re.split(r"(\*\*|\*)", pattern)
-    wild = {"**": ".*", "*": "[^/]*"}
-    return re.compile("".join(wild.get(part, re.escape(part)) for part in parts), re.DOTALL)
+    """Compile a path pattern.
+
+    ``*`` stands for a segment or a part of one, and never for an empty segment: to many targets
+    that is none at all. ``**`` stands for anything.
+    """
+    wild = {"all": ".*", "segment": "[^/]+", "part": "[^/]*"}
+    written = _WILDCARD.sub(lambda found: wild[str(found.lastgroup)], re.escape(pattern))
+    return re.compile(written, re.DOTALL)

@@ -273,6 +273,8 @@ def test_locations_are_resolved_and_judged_as_they_are_sent(
         "/v1/a/..;/b",
         "/v1/a/..;x=y/b",
         "/v1/a/%2e%2e%3bx/b",
+        "/v1/..%3fx",
+        "/v1/..%23",
         "/v1/a%2f..%2fb",
         "/v1/\xe2\x80\xa4\xe2\x80\xa4/b",
         "//127.0.0.1:{port}/v1/a/../b",
