@@ -99,9 +99,3 @@ def test_the_host_is_set_up_for_flex_consumption() -> None:
     # Alerts count requests, so none may be missing.
     sampling = host["logging"]["applicationInsights"]["samplingSettings"]
     assert "Request" in sampling["excludedTypes"].split(";")
-
-
-def test_a_deployment_leaves_out_what_is_not_the_app() -> None:
-    left_out = (ROOT / ".funcignore").read_text(encoding="utf-8").split()
-
-    assert {"infra/", "azure.yaml", ".azure/", "tests/", "local.settings.json"} <= set(left_out)

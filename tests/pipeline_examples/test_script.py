@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.pipeline_examples.conftest import KEY
-from tests.pipeline_examples.products import PRODUCTS
+from tests.pipeline_examples.products import EXAMPLES, PRODUCTS, ROOT, SCRIPT
 from tests.stores.middleman import Fault, middleman
 
 if TYPE_CHECKING:
@@ -241,3 +242,14 @@ def test_a_step_may_be_yaml_and_a_name_may_be_long(run: Run, new_job: NewJob) ->
     )
 
     assert run(job).code == 0
+
+
+def test_every_setting_and_file_is_on_its_page() -> None:
+    page = (ROOT / "docs" / "pipelines.md").read_text(encoding="utf-8")
+    head = SCRIPT.read_text(encoding="utf-8").partition("\nset -eu")[0]
+    settings = set(re.findall(r"^#   (INVOKE_\w+)", head, re.MULTILINE))
+    files = [path for path in EXAMPLES.rglob("*") if path.is_file()]
+
+    assert settings == set(re.findall(r"^\| `(INVOKE_\w+)` \|", page, re.MULTILINE))
+    assert settings == set(re.findall(r"INVOKE_[A-Z_]*[A-Z]", SCRIPT.read_text(encoding="utf-8")))
+    assert [one for one in files if one.relative_to(EXAMPLES).as_posix() not in page] == []
