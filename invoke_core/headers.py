@@ -136,17 +136,24 @@ def _members(given: Given | None, faults: FaultList) -> tuple[dict[str, JsonValu
 
 def is_ours(name: str) -> bool:
     """Tell whether a header is the service's to set, and nobody else's."""
-    return name.lower() in _OURS or name.lower().startswith("proxy-")
+    read_as = _as_read(name)
+    return read_as in _OURS or read_as.startswith("proxy-")
+
+
+def _as_read(name: str) -> str:
+    """Return a header's name as targets may read it.
+
+    Gateways of the CGI family read an underscore as a hyphen.
+    """
+    return name.lower().replace("_", "-")
 
 
 def _fault(name: str, value: str, *, granted_only: bool) -> str | None:
-    lower = name.lower()
     if not _TOKEN.fullmatch(name):
         return f"'{name}' is no header name; letters, digits and - are."
     if is_ours(name):
         return f"The header '{name}' is the service's to set, not the caller's."
-    # Gateways of the CGI family read an underscore as a hyphen.
-    if granted_only and lower.replace("_", "-") in _POLICY_BYPASS:
+    if granted_only and _as_read(name) in _POLICY_BYPASS:
         return f"The header '{name}' is refused where a connection grants only some requests."
     if _CONTROL.search(value):
         return f"The value of the header '{name}' has a control character in it."
@@ -193,7 +200,8 @@ def with_credential(
     credential = credential_header(auth)
     if credential is None:
         return headers, None
-    kept = tuple(header for header in headers if header[0].lower() != credential[0].lower())
+    name = _as_read(credential[0])
+    kept = tuple(header for header in headers if _as_read(header[0]) != name)
     warning = None
     if len(kept) < len(headers):
         warning = (

@@ -130,6 +130,10 @@ def test_an_empty_authtoken_is_not_sent_and_other_empty_headers_are(name: str) -
         "Proxy-Authorization",
         "proxy-connection",
         "PROXY-ANYTHING",
+        "Content_Length",
+        "transfer_encoding",
+        "Keep_Alive",
+        "Proxy_Authorization",
     ],
 )
 def test_a_header_of_the_transport_is_not_the_callers_to_set(name: str) -> None:
@@ -269,6 +273,25 @@ def test_the_credential_replaces_a_header_of_its_name_with_a_warning(
     assert warning == (
         f"The input 'headers' sets {name}, and so does the service connection; "
         "the connection's credential was sent."
+    )
+
+
+@pytest.mark.parametrize("name", ["X_Api_Key", "x-api_key", "X_API-KEY"])
+def test_the_credential_replaces_what_a_target_may_read_as_its_name(name: str) -> None:
+    auth = HeaderAuth(name="X-Api-Key", value=Secret("abcd"))
+
+    headers, warning = with_credential((("X-a", "1"), (name, "mine")), auth)
+
+    assert headers == (("X-a", "1"), ("X-Api-Key", "abcd"))
+    assert warning is not None
+
+
+def test_an_authorization_goes_beside_a_credential_with_another_name() -> None:
+    auth = HeaderAuth(name="X-Api-Key", value=Secret("abcd"))
+
+    assert with_credential((("Authorization", "mine"),), auth) == (
+        (("Authorization", "mine"), ("X-Api-Key", "abcd")),
+        None,
     )
 
 
