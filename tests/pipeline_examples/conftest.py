@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from tests.pipeline_examples.products import Job
+from tests.pipeline_examples.products import PRODUCTS, Job
 from tests.process.conftest import running, url_in
 
 if TYPE_CHECKING:
@@ -71,8 +71,11 @@ def service(target: Target, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     connections = {
         "target": {**generic, "allow": allow},
         "readable": {**generic, "allow": {**allow, "methods": ["GET"]}},
-        "narrow": {**generic, "allow": allow, "limits": {"perMinute": 1}},
     }
+    # One for each product, since they share a minute.
+    for product in PRODUCTS:
+        narrow = {**generic, "allow": allow, "limits": {"perMinute": 1}}
+        connections[f"narrow-{product}"] = narrow
     store = tmp_path_factory.mktemp("store") / "invoke.db"
     with running(
         "invoke_core",

@@ -88,12 +88,15 @@ def test_a_wrong_key_fails_the_job(run: Run, new_job: NewJob) -> None:
     assert "another" not in ended.shown
 
 
-def test_a_service_that_has_no_room_for_too_long_fails_the_job(run: Run, new_job: NewJob) -> None:
-    first = new_job({"serviceConnection": "narrow"}, run=1)
-    run(first)
+def test_a_service_that_has_no_room_for_too_long_fails_the_job(
+    product: str, run: Run, new_job: NewJob
+) -> None:
+    step = {"serviceConnection": f"narrow-{product}"}
+    first = run(new_job(step, run=1))
 
-    ended = run(new_job({"serviceConnection": "narrow"}, run=2, timeout_s=2))
+    ended = run(new_job(step, run=2, timeout_s=2))
 
+    assert first.code == 0
     assert ended.code == 3
     assert "| status 429" in ended.shown
     assert '"code":"tooManyRequests"' in ended.shown
