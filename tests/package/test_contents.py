@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tests.package.conftest import Unpacked
 
 PLANTED = [
+    ".azure/prod/.env",
     ".data/invoke.db",
     ".data/invoke.db.key",
     ".env",
