@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
 
 from invoke_core.expressions.faults import EvaluationFault
-from invoke_core.expressions.jsonpath import find
 from invoke_core.expressions.work import Work
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ class JsonPath:
         if not text.startswith("$"):
             raise ValueError("A JSONPath begins with '$'.")
         try:
-            find(text, {}, Work())
+            _find(text, {})
         except EvaluationFault as fault:
             raise ValueError(fault.message) from None
         return cls(text)
@@ -56,7 +55,14 @@ class JsonPath:
             ValueError: It visits too many nodes; the message says so.
         """
         try:
-            found = find(self.text, cast("Raw", document), Work())
+            found = _find(self.text, cast("Raw", document))
         except EvaluationFault as fault:
             raise ValueError(fault.message) from None
         return cast("JsonValue", found[0]) if found else NO_MATCH
+
+
+def _find(path: str, document: Raw) -> list[Raw]:
+    # Imported here: only a task with a path pays for the library.
+    from invoke_core.expressions.jsonpath import find  # noqa: PLC0415
+
+    return find(path, document, Work())
