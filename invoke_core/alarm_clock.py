@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from invoke_core.alarms import Alarm
 from invoke_core.errors import StoreUnavailableError
+from invoke_core.telemetry import store_line, tell
 from invoke_core.threads import Threads
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ class AlarmClock:
                 is_out = False
             except StoreUnavailableError as error:
                 if not is_out:
-                    _log.warning("no alarm can ring: %s", error.message)
+                    tell(store_line(error))
                 is_out, pause_s = True, self._outage_s
             except Exception:  # noqa: BLE001  # see below
                 # Whatever it is: without this thread, nothing waiting here would ever go on.

@@ -130,7 +130,14 @@ class InvalidInputError(RequestError):
 
 
 class PolicyError(RequestError):
-    """The service connection does not grant what was asked."""
+    """The service connection does not grant what was asked.
+
+    Attributes:
+        connection: The connection's name as the administrator wrote it; None until somebody who
+            knows it adds it.
+    """
+
+    connection: str | None = None
 
 
 class TokenRejectedError(RequestError):
@@ -368,12 +375,14 @@ class BusyError(DependencyError):
 
     Attributes:
         retry_after_s: Whole seconds after which a new try makes sense.
+        connection: The connection whose limit it is; None where it is that of the process.
     """
 
-    def __init__(self, message: str, *, retry_after_s: int) -> None:
-        """Keep the sentence and the delay."""
+    def __init__(self, message: str, *, retry_after_s: int, connection: str | None = None) -> None:
+        """Keep the sentence, the delay and the name."""
         super().__init__(message)
         self.retry_after_s = retry_after_s
+        self.connection = connection
 
 
 class SendError(DependencyError):

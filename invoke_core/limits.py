@@ -116,6 +116,7 @@ class ConnectionLimits:
                     f" limits.concurrency lets run at once ({limits.concurrency}); try again"
                     " shortly.",
                     retry_after_s=_RETRY_AFTER_S,
+                    connection=connection.name,
                 )
             if limits.per_minute is not None and len(usage.begun) >= limits.per_minute:
                 free_in_s = usage.begun[0].began_at_s + _WINDOW_S - now_s
@@ -123,6 +124,7 @@ class ConnectionLimits:
                     f"The connection '{connection.name}' was used as often within a minute as its"
                     f" limits.perMinute allows ({limits.per_minute}).",
                     retry_after_s=max(1, math.ceil(free_in_s)),
+                    connection=connection.name,
                 )
             use = Use(now_s)
             usage.running += 1

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from invoke_core.inputs import Task
     from invoke_core.model import Correlation
 
-_TRACE_PARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+# A trace id of zeros alone is none (W3C Trace Context).
+_TRACE_PARENT: Final = re.compile(
+    r"[0-9a-f]{2}-(?P<trace_id>(?!0{32})[0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}"
+)
 _TRACE_STATE: Final = re.compile(r"[\x20-\x7e]{1,512}")
 
 
@@ -107,6 +110,20 @@ def with_trace(
     if "tracestate" not in names and _TRACE_STATE.fullmatch(state):
         carried.append(("tracestate", state))
     return (*headers, *carried)
+
+
+def trace_id_of(headers: Mapping[str, str]) -> str | None:
+    """Return the trace that headers place a request in: 32 hex digits, whoever wrote the headers.
+
+    Args:
+        headers: Names in any letter case, with values.
+
+    Returns:
+        The trace id; None where there is no well-formed ``traceparent``.
+    """
+    parents = (value for name, value in headers.items() if name.lower() == "traceparent")
+    found = _TRACE_PARENT.fullmatch(next(parents, ""))
+    return found["trace_id"] if found else None
 
 
 def tls_warnings(connection: Connection) -> list[str]:

@@ -27,6 +27,7 @@ from invoke_core.model import Effect, Issue, IssueType, Reason, ReasonCode, Resu
 from invoke_core.prepared import Sent
 from invoke_core.records import LEASE_GRACE, alarm_at
 from invoke_core.retries import told_pause
+from invoke_core.telemetry import given_up_line, tell
 from invoke_core.variables import Masker
 
 if TYPE_CHECKING:
@@ -210,6 +211,7 @@ class Runs:
         except InvocationNotFoundError:
             return
         if alarm_at(loaded.record) is not None:
+            tell(given_up_line(loaded.record.invocation, alarm.at))
             self.alarms.set(alarm.plan_id, self.now() + _LATER)
 
     def _ring_again_if_young(self, alarm: Alarm) -> None:

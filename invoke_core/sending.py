@@ -113,15 +113,11 @@ class Sending:
             PolicyError: The connection does not grant this.
         """
         connection = self._connection(task.connection)
-        url = self._granted_url(task, connection, caller)
-        if task.poll is not None:
-            # Or the operation would be started, and nobody could ask what became of it.
-            judge_grant(
-                connection.allow,
-                method=task.poll.method,
-                caller=caller,
-                connection=connection.name,
-            )
+        try:
+            url = self._granted_url(task, connection, caller)
+        except PolicyError as error:
+            error.connection = connection.name
+            raise
         masker = Masker((*task.secrets, token))
         headers, warning = with_credential(with_trace(task.headers, trace), connection.auth)
         request = OutgoingRequest(method=task.method, url=url, headers=headers, body=task.body)
@@ -308,6 +304,9 @@ class Sending:
         """Return the URL to reach, judged as concatenated and as it would be sent."""
         allow = connection.allow
         judge_grant(allow, method=task.method, caller=caller, connection=connection.name)
+        if task.poll is not None:
+            # Or the operation would be started, and nobody could ask what became of it.
+            judge_grant(allow, method=task.poll.method, caller=caller, connection=connection.name)
         url = full_url(connection, task.url_suffix)
         _judge_url(url, connection.url, connection)
         self._judge_prepared(self._sender.prepared_url(url), connection)

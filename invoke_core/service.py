@@ -23,7 +23,7 @@ from invoke_core.limits import Use
 from invoke_core.log import change_lines, opening_lines
 from invoke_core.model import Issue, IssueType, Result, State
 from invoke_core.records import alarm_at, end_of, over_at, shown
-from invoke_core.transitions import log_end
+from invoke_core.telemetry import end_line, not_stored_line, tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -227,7 +227,7 @@ class InvokeService:
             self.withdrawals.later(draft.record)
             raise
         if draft.record.is_final:
-            log_end(draft.record.invocation)
+            tell(end_line(draft.record.invocation))
         return loaded
 
     def _run_stored(self, draft: Draft, loaded: Loaded, last_start: datetime) -> _Begun:
@@ -261,7 +261,7 @@ class InvokeService:
             now, body_bytes = self.now(), sent.body_bytes
             record = advance(draft.record, sent.outcome, now)
         lines = change_lines(draft.record, record, now=now, body_bytes=body_bytes)
-        log_end(record.invocation)
+        tell(end_line(record.invocation))
         try:
             self.journal.add(record, [LogEntry(text="\n".join(filter(None, [opening, lines])))])
         except (StoreUnavailableError, EntityConflictError) as error:
@@ -376,6 +376,6 @@ def _not_stored(
     invocation: Invocation, error: DependencyError | InvocationStateError
 ) -> Invocation:
     """Add that an outcome is not stored; the outcome itself stands (contract, section 4)."""
-    _log.error("invocation %s: its outcome is not stored: %s", invocation.id, error.message)
+    tell(not_stored_line(invocation, error))
     text = f"The outcome is as told here, but it is not stored: {error.message}"
     return replace(invocation, issues=(*invocation.issues, Issue(IssueType.WARNING, text)))

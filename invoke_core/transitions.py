@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import logging
-from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from invoke_core.documents import JsonNumber, dump_json
 from invoke_core.errors import EntityConflictError, InvocationNotFoundError
 from invoke_core.journal import LogEntry
 from invoke_core.lifecycle import advance
 from invoke_core.log import change_lines
 from invoke_core.records import alarm_at
+from invoke_core.telemetry import tell, told_lines
 
 if TYPE_CHECKING:
-    from invoke_core.documents import JsonValue
     from invoke_core.events import Event
     from invoke_core.journal import Journal, Loaded
-    from invoke_core.model import Invocation
     from invoke_core.ports import Alarms, Clock, Pause
     from invoke_core.wakeups import Wakeups
 
 MOST_TRIES: Final = 60
 """How often a conditional write is tried against others that write at the same time."""
-
-_MS: Final = timedelta(milliseconds=1)
-
-_log = logging.getLogger(__name__)
 
 
 class Transitions:
@@ -100,46 +92,7 @@ class Transitions:
         saved = self._journal.save(loaded, after, [LogEntry(text=lines)] if lines else [])
         if was_due is not None and is_due != was_due:
             self._alarms.clear(invocation_id, was_due)
+        tell(*told_lines(before, after, event, now))
         if after.is_final and not before.is_final:
-            log_end(after.invocation)
             self._wakeups.wake(invocation_id)
         return saved
-
-
-def log_end(invocation: Invocation) -> None:
-    """Write one line that tells how an invocation ended, for people and for queries.
-
-    A sentence comes first, and then the same as one JSON object: the platform's worker hands on
-    nothing of a log record but its text. There is nothing in it that a caller or a target chose.
-    """
-    facts = end_facts(invocation)
-    sentence = "invocation {invocationId}: {method} on {connection}, {result}".format(**facts)
-    _log.info("%s %s", sentence, dump_json(facts), extra={"invocation": facts})
-
-
-def end_facts(invocation: Invocation) -> dict[str, JsonValue]:
-    """Return what the log of the process tells of the end of an invocation.
-
-    Args:
-        invocation: One that has ended.
-
-    Returns:
-        Names with texts and numbers; durations in milliseconds, ``exchangeMs`` being that of the
-        last answer.
-    """
-    reason, response = invocation.reason, invocation.response
-    finished_at = invocation.finished_at or invocation.created_at
-    return {
-        "invocationId": invocation.id,
-        "connection": invocation.connection,
-        "method": str(invocation.request.method) if invocation.request else None,
-        "completionEvent": invocation.completion_event.value,
-        "result": invocation.result.value if invocation.result else None,
-        "reason": reason.code.value if reason else None,
-        "effect": reason.effect.value if reason else None,
-        "status": JsonNumber(str(response.status)) if response else None,
-        "attempts": JsonNumber(str(invocation.attempts)),
-        "evaluations": JsonNumber(str(len(invocation.evaluations))),
-        "exchangeMs": JsonNumber(str(response.elapsed_ms)) if response else None,
-        "totalMs": JsonNumber(str((finished_at - invocation.created_at) // _MS)),
-    }

@@ -159,10 +159,11 @@ def give_up_alarm(text: str) -> None:
 
 def _read_alarm(text: str) -> Alarm | None:
     from invoke_core.alarms import Alarm  # noqa: PLC0415
+    from invoke_core.telemetry import foreign_message_line, tell  # noqa: PLC0415
 
     alarm = Alarm.read(text)
     if alarm is None:
-        _log.error("a message in the queue of alarms is no alarm, and was dropped")
+        tell(foreign_message_line())
     return alarm
 
 

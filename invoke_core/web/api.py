@@ -5,7 +5,6 @@ Source: HTTP contract, sections 1, 2 and 5.
 
 from __future__ import annotations
 
-import logging
 import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
@@ -19,10 +18,11 @@ from invoke_core.drafts import Call
 from invoke_core.errors import Fault, InvalidInputError, InvokeError, SettingsError
 from invoke_core.log import defused
 from invoke_core.output_formats import OutputFormat, written
-from invoke_core.problems import MEDIA_TYPE, internal_problem, problem_of
+from invoke_core.problems import MEDIA_TYPE
 from invoke_core.web.bodies import read_document
 from invoke_core.web.callers import caller_of
 from invoke_core.web.criteria import evaluate
+from invoke_core.web.failures import told_incident, told_problem
 from invoke_core.web.invocations import all_outputs, invocation_document, retry_after_s, status_of
 from invoke_core.web.openapi import openapi_document
 from invoke_core.web.requests import (
@@ -49,8 +49,6 @@ LOG_REPLY_BYTES: Final = 8 * 1024 * 1024
 """About as much of a log is sent at once; the cursor leads on."""
 
 _DOUBLE_MARK: Final = re.compile("#(?=#)")
-
-_log = logging.getLogger(__name__)
 
 
 class Handlers:
@@ -258,11 +256,11 @@ class Handlers:
         try:
             return handle(req)
         except InvokeError as error:
-            return _problem(problem_of(error, instance=instance))
+            return _problem(told_problem(error, headers=req.headers, instance=instance))
         except Exception:  # noqa: BLE001  # the caller gets an incident id, the log the rest
-            incident = self._new_id()
-            _log.exception("incident %s", incident)
-            return _problem(internal_problem(incident, instance=instance))
+            return _problem(
+                told_incident(new_id=self._new_id, headers=req.headers, instance=instance)
+            )
 
 
 def _json(

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import logging
 import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
@@ -27,9 +26,10 @@ from invoke_core.errors import (
     ResourceNotFoundError,
     SettingsError,
 )
-from invoke_core.problems import in_devops_shape, internal_problem, problem_of
+from invoke_core.problems import in_devops_shape
 from invoke_core.web.bodies import body_text, is_dropped
 from invoke_core.web.discovery import connection_data, locations
+from invoke_core.web.failures import told_incident, told_problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,8 +44,6 @@ DOCUMENT_LIMIT_BYTES: Final = 8 * 1024 * 1024
 
 _ROOT: Final = ["azdo", "default"]
 _APIS: Final = "_apis"
-
-_log = logging.getLogger(__name__)
 
 
 class PipelineHandlers:
@@ -80,11 +78,15 @@ class PipelineHandlers:
         try:
             return self._dispatch(req, path)
         except InvokeError as error:
-            return _problem(problem_of(error, instance=path, secrets=secrets))
+            return _problem(
+                told_problem(error, headers=req.headers, instance=path, secrets=secrets)
+            )
         except Exception:  # noqa: BLE001  # the caller gets an incident id, the log the rest
-            incident = self._new_id()
-            _log.exception("incident %s", incident)
-            return _problem(internal_problem(incident, instance=path, secrets=secrets))
+            return _problem(
+                told_incident(
+                    new_id=self._new_id, headers=req.headers, instance=path, secrets=secrets
+                )
+            )
 
     def _dispatch(self, req: func.HttpRequest, path: str) -> func.HttpResponse:
         if isinstance(self._plans, SettingsError):
