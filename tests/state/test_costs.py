@@ -137,3 +137,18 @@ def test_an_evaluation_of_a_gate_takes_eight_half_of_them_for_its_alarms(
     assert len(evaluated.invocation.evaluations) == 1
     assert len(requests) == 8, requests
     assert len([each for each in requests if "PartitionKey='due-" in each]) == 4, requests
+
+
+def test_a_gate_takes_four_and_nine_with_the_evaluation_that_passes_it(
+    service: InvokeService, counted: Counted
+) -> None:
+    step: JsonValue = {"inputs": {"serviceConnection": "demo"}, "gate": {}}
+    gate = service.run(Call(document=step, caller="local")).invocation
+    assert len(counted.requests) == 4, counted.requests
+    counted.requests.clear()
+
+    service.runs.ring(Alarm(plan_id=gate.id, at=gate.created_at, set_at=gate.created_at))
+
+    assert len(counted.requests) == 9, counted.requests
+    ended, _ = service.read(gate.id)
+    assert ended.invocation.result is Result.SUCCEEDED
