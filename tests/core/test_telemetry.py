@@ -41,6 +41,7 @@ from tests.core.told import (
 from tests.state.parts import NO_ANSWER, START, SUCCEEDED, VALID
 
 if TYPE_CHECKING:
+    from invoke_core.events import Event
     from invoke_core.telemetry import Line
 
 ABOUT_CALLBACK = {
@@ -176,8 +177,9 @@ def test_an_evaluation_beyond_those_that_are_kept_is_told_as_well() -> None:
     assert "evaluated" in events(told)
 
 
-def test_an_evaluation_that_was_lost_with_its_process_has_no_answer() -> None:
-    (line,) = lines(due(gate=True, method="POST"), (BEGUN, START), (Seen(), at(minutes=2)))
+@pytest.mark.parametrize("event", [Seen(), failed()])
+def test_an_evaluation_that_was_lost_has_no_answer_though_one_came_too_late(event: Event) -> None:
+    (line,) = lines(due(gate=True, method="POST"), (BEGUN, START), (event, at(minutes=2)))
 
     assert facts(line)["reason"] == "interrupted"
     assert (facts(line)["status"], facts(line)["exchangeMs"]) == (None, None)
