@@ -208,28 +208,27 @@ def problem_lines(
         connection = error.connection
     elif isinstance(error, ConnectionUnavailableError):
         connection = error.name
-    facts: dict[str, JsonValue] = {
-        "code": code,
-        "status": _number(status),
-        "connection": connection,
-        "traceId": trace_id_of(headers),
-        "setting": error.setting if isinstance(error, StoreUnavailableError) else None,
-        "incident": None,
-    }
+    setting = error.setting if isinstance(error, StoreUnavailableError) else None
+    facts = _answered_call(status, code, headers)
+    facts |= {"connection": connection, "setting": setting}
     return [Line(event, f"a call was answered with {status}, {code}", facts)]
 
 
 def incident_line(incident: str, *, status: int, code: str, headers: Mapping[str, str]) -> Line:
     """Return the line for what nobody foresaw; see ``problem_lines``."""
-    facts: dict[str, JsonValue] = {
+    facts = _answered_call(status, code, headers) | {"incident": incident}
+    return Line(Told.FAILED, f"incident {incident}", facts)
+
+
+def _answered_call(status: int, code: str, headers: Mapping[str, str]) -> dict[str, JsonValue]:
+    return {
         "code": code,
         "status": _number(status),
         "connection": None,
         "traceId": trace_id_of(headers),
         "setting": None,
-        "incident": incident,
+        "incident": None,
     }
-    return Line(Told.FAILED, f"incident {incident}", facts)
 
 
 def _evaluated(after: Record, evaluation: Evaluation, event: Event) -> Line:
