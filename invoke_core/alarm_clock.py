@@ -33,7 +33,7 @@ RETRY_S: Final = 30.0
 OUTAGE_S: Final = 2.0
 """After how long a store that failed is asked again."""
 
-_AT_ONCE: Final = 64
+_AT_ONCE: Final = 32
 _PAGE: Final = 200
 
 _log = logging.getLogger(__name__)
@@ -89,9 +89,11 @@ class AlarmClock:
         self._running: set[tuple[str, datetime]] = set()
         self._failures: dict[tuple[str, datetime], tuple[int, float]] = {}
 
-    def set(self, plan_id: str, at: datetime, *, set_at: datetime | None = None) -> None:
+    def set(
+        self, plan_id: str, at: datetime, *, set_at: datetime | None = None, turn: int = 0
+    ) -> None:
         """See that an invocation is looked after; see the port."""
-        self._index.add(Alarm(plan_id=plan_id, at=at, set_at=set_at or self._now()))
+        self._index.add(Alarm(plan_id=plan_id, at=at, set_at=set_at or self._now(), turn=turn))
         if self._rings is not None:
             self.start(self._rings)
 

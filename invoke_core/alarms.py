@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from invoke_core.documents import dump_json, parse_input
+from invoke_core.documents import JsonNumber, dump_json, parse_input
 from invoke_core.encoding import read_time, time_form
 from invoke_core.errors import JsonSyntaxError, StoreUnavailableError
 from invoke_core.ports import MOST_CHANGES, Put, Remove
@@ -36,6 +36,7 @@ _LONGEST_DELAY_S: Final = 6 * 24 * 3600
 """A message may not hide for longer than a week (Azure Queue Storage)."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_TURN: Final = re.compile(r"\d{1,15}", re.ASCII)
 _PLAN_ID: Final = re.compile(r"[0-9A-Za-z._-]{1,100}", re.ASCII)
 
 _log = logging.getLogger(__name__)
@@ -49,11 +50,13 @@ class Alarm:
         plan_id: The invocation.
         at: When.
         set_at: When that was said, which is before the record says so too.
+        turn: Which change of the record it belongs to (``records.Work.turn``).
     """
 
     plan_id: str
     at: datetime
     set_at: datetime
+    turn: int = 0
 
     def text(self) -> str:
         """Return the alarm as the text of a row or message."""
@@ -62,6 +65,7 @@ class Alarm:
                 "planId": self.plan_id,
                 "at": time_form(self.at),
                 "setAt": time_form(self.set_at),
+                "turn": self.turn,
             }
         )
 
@@ -73,11 +77,12 @@ class Alarm:
             if not isinstance(form, dict):
                 return None
             plan_id, at, set_at = form["planId"], _time(form["at"]), _time(form["setAt"])
+            turn = _turn(form["turn"]) if "turn" in form else 0
         except (JsonSyntaxError, KeyError, TypeError, ValueError, OverflowError):
             return None
         if not isinstance(plan_id, str) or not _PLAN_ID.fullmatch(plan_id):
             return None
-        return cls(plan_id=plan_id, at=at, set_at=set_at)
+        return cls(plan_id=plan_id, at=at, set_at=set_at, turn=turn)
 
 
 class DueIndex:
@@ -135,10 +140,12 @@ class QueueAlarms:
         self._messages = messages
         self._now = now
 
-    def set(self, plan_id: str, at: datetime, *, set_at: datetime | None = None) -> None:
+    def set(
+        self, plan_id: str, at: datetime, *, set_at: datetime | None = None, turn: int = 0
+    ) -> None:
         """See that an invocation is looked after; see the port."""
         now = self._now()
-        alarm = Alarm(plan_id=plan_id, at=at, set_at=set_at or now)
+        alarm = Alarm(plan_id=plan_id, at=at, set_at=set_at or now, turn=turn)
         if at - now < SOON:
             self._send(alarm, now)
         else:
@@ -209,6 +216,13 @@ def _place(plan_id: str, at: datetime) -> tuple[str, str]:
 
 def _partition(at: datetime) -> str:
     return f"{_INDEX}{at:%Y%m%d%H%M}"
+
+
+def _turn(given: JsonValue) -> int:
+    """Return a turn that a stranger may have written."""
+    if not isinstance(given, JsonNumber) or not _TURN.fullmatch(given.text):
+        raise TypeError
+    return int(given.text)
 
 
 def _time(given: JsonValue) -> datetime:

@@ -57,6 +57,7 @@ class Exchanged:
         outputs: What the answer puts out.
         status_url: Where an operation goes on that the task waits for; None where it is over.
         may_pass: Whether the failure of a status request says nothing about the operation.
+        may_start_anew: Whether a failure leaves no operation behind that goes on unwatched.
         holder: The run that reports; empty for a task without work.
         told_pause: How long the target asks to be left alone, where it does.
         jitter: A random number from 0 to 1 that spreads the next try in time.
@@ -72,6 +73,7 @@ class Exchanged:
     outputs: Mapping[str, str] = field(default_factory=dict)
     status_url: StatusUrl | None = None
     may_pass: bool = False
+    may_start_anew: bool = True
     holder: str = ""
     told_pause: timedelta | None = None
     jitter: float = 0.0

@@ -442,11 +442,17 @@ def _asked(step: Step) -> str:
         name: [variable.value, variable.is_secret]
         for name, variable in sorted(step.variables.items())
     }
-    said: list[JsonValue] = [inputs, variables, step.display_name, str(step.timeout_minutes)]
+    said: list[JsonValue] = [inputs, variables, step.display_name, _minutes_said(step)]
     # An option at its default is left out, as it was when these options were not known yet: a key
     # that was stored then still matches.
     options = _options_said(step)
     return dump_json([*said, options] if options else said)
+
+
+def _minutes_said(step: Step) -> str:
+    """Return the time of the task; its default is the same whether it is written out or not."""
+    is_default = step.timeout_minutes in {0, DEFAULT_TIMEOUT_MINUTES}
+    return "0" if is_default else str(step.timeout_minutes)
 
 
 def _options_said(step: Step) -> dict[str, JsonValue]:
@@ -464,7 +470,7 @@ def _options_said(step: Step) -> dict[str, JsonValue]:
     for name, given in (("gate", step.gate), ("poll", step.poll)):
         if given is not None:
             options[name] = _members_said(given.value, lower=True)
-    if step.outputs is not None:
+    if step.outputs is not None and step.outputs.value:
         options["outputs"] = _members_said(step.outputs.value)
     return options
 

@@ -54,6 +54,7 @@ def failed(error: SendError, prepared: Prepared) -> Sent:
             reason=reason,
             status_url=prepared.asked if passes else None,
             may_pass=passes,
+            may_start_anew=prepared.asked is None,
         )
     )
 
@@ -132,4 +133,5 @@ def _refused_status(reason: Reason, response: ResponseView, prepared: Prepared) 
         response=response,
         status_url=prepared.asked if response.status in PASSING else None,
         may_pass=True,
+        may_start_anew=False,
     )

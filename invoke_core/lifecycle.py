@@ -42,6 +42,7 @@ from invoke_core.records import (
     Ending,
     Polling,
     Work,
+    alarm_at,
     over_at,
     survives_interruption,
 )
@@ -69,6 +70,7 @@ def advance(record: Record, event: Event, now: datetime) -> Record:
         The record to be stored in its place; the very same one where nothing changes. A deadline
         that has passed comes before the event.
     """
+    before = record
     record = _with_time(record, now)
     match event:
         case Begun():
@@ -82,7 +84,16 @@ def advance(record: Record, event: Event, now: datetime) -> Record:
             record = _canceled(record, now)
         case Noted(issue) if not record.is_final and issue not in record.invocation.issues:
             record = _with_issues(record, issue)
-    return record
+    return _turned(before, record)
+
+
+def _turned(before: Record, after: Record) -> Record:
+    """Count a change of when somebody has to look after a task."""
+    if before.work is None or after.work is None:
+        return after
+    if alarm_at(after) in {None, alarm_at(before)}:
+        return after
+    return replace(after, work=replace(after.work, turn=before.work.turn + 1))
 
 
 def skipped(record: Record, reason: Reason) -> Record:
@@ -161,6 +172,9 @@ def _what_timed_out(record: Record, within: str) -> tuple[ReasonCode, str]:
     within = f"{within} (timeoutInMinutes)"
     if record.waits_for_callback and _was_sent(record):
         return ReasonCode.CALLBACK_TIMED_OUT, f"No TaskCompleted event came {within}."
+    if _was_sent(record):
+        message = f"The task could not be tried again {within}; its issues tell what failed before."
+        return ReasonCode.TIMED_OUT, message
     return ReasonCode.TIMED_OUT, f"The request could not be sent {within}."
 
 
@@ -350,6 +364,7 @@ def _may_be_tried_again(record: Record, event: Exchanged) -> bool:
         and request is not None
         and reason is not None
         and event.result is Result.FAILED
+        and event.may_start_anew
         and _failures(record, work) <= work.retries
         and may_repeat(
             method=request.method,

@@ -27,7 +27,7 @@ _RETRY_AFTER_S: Final = 2
 
 
 class Places:
-    """The places for calls that run or are held in this process, and for work beside them."""
+    """The places for calls that run or are held in this process."""
 
     def __init__(self, count: int) -> None:
         """Offer some places."""

@@ -209,12 +209,14 @@ class Answer:
         headers: Names as received, values; repeats in order.
         body: The body, content encodings undone.
         elapsed_ms: Whole milliseconds from the start of the exchange to its end.
+        url: Where it came from, redirects followed.
     """
 
     status: int
     headers: tuple[tuple[str, str], ...] = field(repr=False)
     body: bytes = field(repr=False)
     elapsed_ms: int
+    url: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

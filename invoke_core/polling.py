@@ -52,12 +52,17 @@ class Source(StrEnum):
 _HEADERS: Final = (Source.OPERATION, Source.ASYNC_OPERATION, Source.LOCATION)
 
 _SUCCEEDED: Final = frozenset({"succeeded", "completed", "success"})
-_FAILED: Final = frozenset({"failed", "canceled", "cancelled"})
+_FAILED: Final = frozenset(
+    {"aborted", "canceled", "cancelled", "error", "failed", "rejected", "timedout"}
+)
 _RUNNING: Final = frozenset(
     {
         "accepted",
+        "canceling",
+        "cancelling",
         "creating",
         "deleting",
+        "deploying",
         "inprogress",
         "notstarted",
         "pending",
@@ -65,7 +70,10 @@ _RUNNING: Final = frozenset(
         "provisioning",
         "queued",
         "running",
+        "scheduled",
         "started",
+        "starting",
+        "stopping",
         "updating",
         "validating",
         "waiting",
@@ -196,9 +204,15 @@ class GoesOn:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The operation has failed, or its answers cannot be read."""
+    """The operation has failed, or its answers cannot be read.
+
+    Attributes:
+        reason: Why.
+        is_end: Whether the operation itself has ended; else it may go on unwatched.
+    """
 
     reason: Reason
+    is_end: bool = False
 
 
 Progress = Done | GoesOn | Failed
@@ -267,7 +281,7 @@ def progress(
                 return fails
         elif fails:
             shown = mask(options.fail_when.shown(mask))[:_LONGEST_QUOTED]
-            return _failed(f"The operation failed: poll.failWhen is true ({shown}).")
+            return _failed(f"The operation failed: poll.failWhen is true ({shown}).", is_end=True)
     if options.until is not None:
         return _until(reading, still, _test(options.until, scope(), mask))
     if reading.answer.status == _ACCEPTED:
@@ -298,7 +312,8 @@ def _by_status(
     if word in _FAILED:
         return _failed(
             f"The operation ended with the status '{mask(status)[:_LONGEST_QUOTED]}'."
-            f"{_told(reading, mask)}"
+            f"{_told(reading, mask)}",
+            is_end=True,
         )
     # Azure Resource Manager knows three ends, and any other word is on the way to one of them.
     if source is Source.ASYNC_OPERATION or word in _RUNNING:
@@ -360,5 +375,5 @@ def _test(criteria: Criteria, scope: Scope, mask: Callable[[str], str]) -> bool 
     return bool(evaluation.result)
 
 
-def _failed(message: str) -> Failed:
-    return Failed(Reason(ReasonCode.POLL_FAILED, message, Effect.ANSWERED))
+def _failed(message: str, *, is_end: bool = False) -> Failed:
+    return Failed(Reason(ReasonCode.POLL_FAILED, message, Effect.ANSWERED), is_end)

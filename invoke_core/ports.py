@@ -196,7 +196,9 @@ LONGEST_WRITE_BYTES: Final = 2 * 1024 * 1024
 class Alarms(Protocol):
     """Sees that invocations are looked after when something is due, whichever process is left."""
 
-    def set(self, plan_id: str, at: datetime, *, set_at: datetime | None = None) -> None:
+    def set(
+        self, plan_id: str, at: datetime, *, set_at: datetime | None = None, turn: int = 0
+    ) -> None:
         """Have an invocation looked after at an instant, or soon after.
 
         It is set before the record that needs it is written. So whoever is called may find the
@@ -206,6 +208,7 @@ class Alarms(Protocol):
             plan_id: The invocation.
             at: When.
             set_at: When that was first said; None for now.
+            turn: The turn of the record that needs it (``records.Work.turn``).
 
         Raises:
             StoreUnavailableError: It may or may not be set.

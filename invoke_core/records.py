@@ -112,6 +112,8 @@ class Work:
             ``HELD_GRACE``.
         holder: Names the run that may report; each run has a name of its own, so that one whose
             place was taken is not believed any more.
+        turn: Counts the changes of when somebody has to look after the task, so that an alarm can
+            tell whether it is ahead of its record.
         interruptions: Runs that were lost with their process, those of the gate's evaluation
             under way where there is a gate.
         gate: How the gate stands; None where the task is none.
@@ -122,6 +124,7 @@ class Work:
     due_at: datetime | None = None
     is_held: bool = False
     holder: str = ""
+    turn: int = 0
     interruptions: int = 0
     gate: Gate | None = None
     poll: Polling | None = None

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from invoke_core.connections import ConnectionBook
     from invoke_core.drafts import Drafts
     from invoke_core.journal import Journal, Loaded
-    from invoke_core.limits import ConnectionLimits, Places
+    from invoke_core.limits import ConnectionLimits
     from invoke_core.ports import Alarms, Clock, NewId
     from invoke_core.records import Record
     from invoke_core.sending import Sending
@@ -81,7 +81,6 @@ class Runs:
         journal: Has the steps.
         transitions: Writes down what happened.
         alarms: See that the next request is not forgotten.
-        places: The places for what runs in this process.
         limits: How much of each connection may be used.
         new_id: Names runs.
         jitter: Returns a random number from 0 to 1.
@@ -94,7 +93,6 @@ class Runs:
     journal: Journal
     transitions: Transitions
     alarms: Alarms
-    places: Places
     limits: ConnectionLimits
     new_id: NewId
     jitter: Callable[[], float]
@@ -118,7 +116,9 @@ class Runs:
         if outcome.status_url is not None:
             kept = self.drafts.kept(outcome.status_url, record.invocation.id)
             if kept is None:
-                outcome = replace(outcome, result=Result.FAILED, reason=_NOT_KEPT)
+                outcome = replace(
+                    outcome, result=Result.FAILED, reason=_NOT_KEPT, may_start_anew=False
+                )
             outcome = replace(outcome, status_url=kept)
         return replace(
             outcome,
@@ -165,7 +165,12 @@ class Runs:
                 sent = self.sending.send(run.prepared, left_s=self._left_s(record))
             else:
                 use.counts = False
-                sent = Sent(outcome=Exchanged(result=Result.FAILED, reason=run))
+                asks_status = record.work.asks_status
+                sent = Sent(
+                    outcome=Exchanged(
+                        result=Result.FAILED, reason=run, may_start_anew=not asks_status
+                    )
+                )
             return self.transitions.apply(
                 loaded.plan_id,
                 self.outcome(record, sent, held_until=held_until),
@@ -187,22 +192,24 @@ class Runs:
         if at is None:
             return
         if at > now:
+            turn = loaded.record.work.turn if loaded.record.work else 0
             if at == alarm.at:
                 # It came early, by another clock.
-                self.alarms.set(alarm.plan_id, at)
-            else:
-                # The record has an alarm of its own, which was set before it was written. To set
-                # it once more would make two of one, and more with each run.
+                self.alarms.set(alarm.plan_id, at, set_at=alarm.set_at, turn=alarm.turn)
+            elif turn < alarm.turn:
                 self._ring_again_if_young(alarm)
+            # Else the record has gone on, and has an alarm of its own, which was set before it was
+            # written. To set it once more would make two of one, and more with each run.
             return
-        with self.places.one() as granted:
-            if not granted or self.sending.is_spent():
-                self.alarms.set(alarm.plan_id, now + _BUSY)
-                return
-            try:
-                self.go_on(loaded)
-            except BusyError as error:
-                self.alarms.set(alarm.plan_id, now + timedelta(seconds=error.retry_after_s))
+        # The places of this process are for calls: those that are held would have the very
+        # requests wait that they are held for. How many alarms ring at once is bounded elsewhere.
+        if self.sending.is_spent():
+            self.alarms.set(alarm.plan_id, now + _BUSY)
+            return
+        try:
+            self.go_on(loaded)
+        except BusyError as error:
+            self.alarms.set(alarm.plan_id, now + timedelta(seconds=error.retry_after_s))
 
     def give_up(self, alarm: Alarm) -> None:
         """Leave a remark where an alarm failed again and again, and try again much later."""
@@ -220,7 +227,7 @@ class Runs:
         age = now - alarm.set_at
         if age <= _YOUNG:
             later = max(_SHORTLY, _whole_ms(age / 8))
-            self.alarms.set(alarm.plan_id, now + later, set_at=alarm.set_at)
+            self.alarms.set(alarm.plan_id, now + later, set_at=alarm.set_at, turn=alarm.turn)
 
     def _use(self, record: Record) -> AbstractContextManager[Use]:
         known = self.connections.find(record.invocation.connection)

@@ -260,23 +260,25 @@ class Sending:
         if task.poll is not None and answer.status in task.valid_status:
             step: Progress | StatusUrl = progress_of(reading, prepared, task.poll)
             if isinstance(step, GoesOn):
-                step = self._status_url(step, prepared, task.poll)
+                base = answer.url or prepared.request.url
+                step = self._status_url(step, base, prepared, task.poll)
             if isinstance(step, StatusUrl):
                 return Exchanged(result=None, response=reading.view(shown), status_url=step)
             if isinstance(step, Failed):
                 return Exchanged(
-                    result=Result.FAILED, reason=step.reason, response=reading.view(shown)
+                    result=Result.FAILED,
+                    reason=step.reason,
+                    response=reading.view(shown),
+                    may_start_anew=step.is_end,
                 )
         return verdict_of(reading, prepared)
 
     def _status_url(
-        self, progress: GoesOn, prepared: Prepared, poll: PollOptions
+        self, progress: GoesOn, base: str, prepared: Prepared, poll: PollOptions
     ) -> StatusUrl | Failed:
         """Return the status URL that a target names, if its connection grants that."""
         try:
-            url = with_origin_of(
-                resolved(prepared.request.url, progress.reference), prepared.connection.url
-            )
+            url = with_origin_of(resolved(base, progress.reference), prepared.connection.url)
             self._judge_status_url(url, prepared, poll.method)
         except PolicyError as error:
             message = f"The status URL in the answer was not asked: {prepared.shown(error.message)}"

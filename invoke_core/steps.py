@@ -72,7 +72,7 @@ _STEP_KEYS: Final = (
 _PREDEFINED: Final = {name.lower(): name for name in PREDEFINED_VARIABLES}
 _TASK_GUID: Final = "9c3e8943-130d-4c78-ac63-8af81df62dfb"
 _TASK: Final = re.compile(rf"(?:InvokeRESTAPI|{_TASK_GUID})(?:@[01])?", re.IGNORECASE)
-_AMOUNT: Final = re.compile(r"\d{1,9}(?:\.\d{1,30})?", re.ASCII)
+_AMOUNT: Final = re.compile(r"\d{1,9}(?:\.\d{1,30})?(?:[eE][+-]?\d{1,2})?", re.ASCII)
 _COUNT: Final = re.compile(r"\d{1,9}", re.ASCII)
 _JSON_NUMBER: Final = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
 _YAML_NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
@@ -384,7 +384,10 @@ def _read_timeout(text: str, where: str, faults: FaultList) -> float:
 
 
 def _read_retries(text: str, where: str, faults: FaultList) -> int:
-    retries = int(text) if _COUNT.fullmatch(text) else -1
+    amount = float(text) if _AMOUNT.fullmatch(text) else -1.0
+    # As text, a number is whole where it is written so; as JSON, 1e0 is whole as well.
+    is_whole = _COUNT.fullmatch(text) is not None or ("e" in text.lower() and amount.is_integer())
+    retries = int(amount) if is_whole else -1
     if not 0 <= retries <= MOST_RETRIES:
         faults.add(
             where,

@@ -88,7 +88,8 @@ class Transitions:
         was_due, is_due = alarm_at(before), alarm_at(after)
         if is_due is not None and is_due != was_due:
             # First: a needless alarm is harmless, a missing one would lose the task.
-            self._alarms.set(invocation_id, is_due)
+            turn = after.work.turn if after.work else 0
+            self._alarms.set(invocation_id, is_due, turn=turn)
         saved = self._journal.save(loaded, after, [LogEntry(text=lines)] if lines else [])
         if was_due is not None and is_due != was_due:
             self._alarms.clear(invocation_id, was_due)

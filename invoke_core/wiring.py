@@ -283,7 +283,6 @@ def _working_app(settings: Settings, *, platform_auth: bool) -> App:
         journal=journal,
         transitions=transitions,
         alarms=alarms,
-        places=places,
         limits=limits,
         new_id=_new_id,
         jitter=random,

@@ -125,7 +125,7 @@ class HttpSender:
                 has_client_certificate=terms.connection.tls.client_certificate is not None,
             )
             try:
-                head, body = self._followed(request, terms=terms, exchange=exchange)
+                head, body, url = self._followed(request, terms=terms, exchange=exchange)
             except _LIBRARY_ERRORS as error:
                 # Errors of the system hold no secrets; those of the libraries quote headers.
                 cause = error if isinstance(error, OSError) else None
@@ -138,11 +138,12 @@ class HttpSender:
             headers=head.headers,
             body=body,
             elapsed_ms=round((monotonic() - started_at) * 1000),
+            url=url,
         )
 
     def _followed(
         self, request: OutgoingRequest, *, terms: _Terms, exchange: Exchange
-    ) -> tuple[Head, bytes]:
+    ) -> tuple[Head, bytes, str]:
         allow = terms.connection.allow
         for _ in range(MOST_REDIRECTS + 1):
             url = prepare(request.url)
@@ -159,8 +160,9 @@ class HttpSender:
                 if not is_followable(head, answers=terms.answers):
                     exchange.stage = Stage.READING_BODY
                     if request.method is Method.HEAD:
-                        return head, b""
-                    return head, _body(transfer, head, terms.limit_bytes, exchange)
+                        return head, b"", url.text
+                    body = _body(transfer, head, terms.limit_bytes, exchange)
+                    return head, body, url.text
             request = followed(
                 request, url=url, head=head, allow=allow, judge=terms.judge, exchange=exchange
             )

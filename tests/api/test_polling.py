@@ -753,3 +753,43 @@ def test_a_poll_nobody_can_mean_is_refused(
     assert answered.status == 400
     assert [one["pointer"] for one in answered.json["errors"]] == [pointer]
     assert target.received == []
+
+
+@pytest.mark.parametrize(
+    ("first", "status"),
+    [
+        pytest.param(accepted("http://127.0.0.1:9/elsewhere"), SUCCEEDED, id="elsewhere"),
+        pytest.param(NOT_YET, SUCCEEDED, id="no status URL"),
+        pytest.param(accepted(), Reply(b"", 404), id="not found"),
+        pytest.param(accepted(), Reply(b"{", 200), id="not JSON"),
+    ],
+)
+def test_an_operation_that_may_go_on_is_not_started_again(
+    client: Client, target: Target, first: Reply, status: Reply
+) -> None:
+    operation = Operation(target, first, status)
+
+    answered = polled(client, poll={"until": "root['x']"}, retryCountOnTaskFailure=2)
+
+    assert answered.status == 424
+    assert len(operation.starts) == 1
+
+
+def test_an_operation_that_ended_as_failed_is_started_again_where_that_is_asked(
+    client: Client, target: Target
+) -> None:
+    operation = Operation(target, accepted(), Reply(b'{"status": "Failed"}'))
+
+    answered = polled(client, retryCountOnTaskFailure=1)
+
+    assert answered.json["reason"]["code"] == "pollFailed"
+    assert answered.json["attempts"] == len(operation.starts) == 2
+
+
+def test_a_relative_status_url_is_one_of_whoever_answered(client: Client, target: Target) -> None:
+    moved = Reply(b"", 307, {"Location": "/deep/start"})
+    replies = {"/start": moved, "/deep/start": accepted("op1"), "/deep/op1": SUCCEEDED}
+    target.reply = lambda received: replies[received.path]
+
+    assert polled(client).status == 200
+    assert [one.path for one in target.received] == ["/start", "/deep/start", "/deep/op1"]

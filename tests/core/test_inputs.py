@@ -554,6 +554,16 @@ def test_what_was_asked_is_one_text_however_it_was_written() -> None:
     assert asked != of_inputs(method="PUT", body={"b": JsonNumber("1.0"), "a": True}).asked
 
 
+@pytest.mark.parametrize("minutes", ["0", "60", "60.0", "6e1"])
+def test_a_time_that_is_spelled_out_at_its_default_asks_for_the_same(minutes: str) -> None:
+    bare = step()
+    assert isinstance(bare, dict)
+    spelled_out = read({**bare, "timeoutInMinutes": minutes})
+
+    assert spelled_out.asked == read(bare).asked
+    assert spelled_out.asked != read({**bare, "timeoutInMinutes": "59"}).asked
+
+
 def test_what_was_asked_is_told_before_macros_are_expanded() -> None:
     one = of_inputs(body="$(system.PlanId)")
 

@@ -192,7 +192,16 @@ def test_another_task_is_refused(task: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "minutes"),
-    [("0", 0), ("5", 5), ("0.5", 0.5), ("43200", 43_200), (" 7 ", 7), ("007", 7), ("", 0)],
+    [
+        ("0", 0),
+        ("5", 5),
+        ("0.5", 0.5),
+        ("1e3", 1000),
+        ("43200", 43_200),
+        (" 7 ", 7),
+        ("007", 7),
+        ("", 0),
+    ],
 )
 def test_the_time_limit_is_read_in_minutes(value: str, minutes: float) -> None:
     assert accepted({"timeoutInMinutes": value, "inputs": {}}).timeout_minutes == minutes
@@ -201,7 +210,7 @@ def test_the_time_limit_is_read_in_minutes(value: str, minutes: float) -> None:
         assert number.timeout_minutes == minutes
 
 
-@pytest.mark.parametrize("value", ["-1", "43201", "43200.1", "1e3", "NaN", "an hour", "1,5", "٣"])
+@pytest.mark.parametrize("value", ["-1", "43201", "43200.1", "1e5", "NaN", "an hour", "1,5", "٣"])
 def test_a_time_limit_that_is_none_is_refused(value: str) -> None:
     assert faults_of({"timeoutInMinutes": value, "inputs": {}}) == [("/timeoutInMinutes", TIMEOUT)]
 
@@ -242,7 +251,9 @@ def test_retries_are_counted_in_whole_numbers(value: JsonValue, count: int) -> N
     assert accepted({"retryCountOnTaskFailure": value, "inputs": {}}).retries == count
 
 
-@pytest.mark.parametrize("value", ["11", "-1", "1.5", "1e1", "+1", "three", "٣", JsonNumber("99")])
+@pytest.mark.parametrize(
+    "value", ["11", "-1", "1.5", "1.2e0", "2e1", "+1", "three", "٣", JsonNumber("99")]
+)
 def test_a_number_of_retries_outside_the_range_is_refused(value: JsonValue) -> None:
     assert faults_of({"RetryCountOnTaskFailure": value, "inputs": {}}) == [
         (

@@ -121,7 +121,7 @@ def test_a_run_begins_when_its_request_is_due() -> None:
 
     assert advance(record, begun(), at(9.999)) is record
     run = advance(record, begun(), at(10))
-    assert run.work == Work(holder="run-1")
+    assert run.work == Work(holder="run-1", turn=1)
     assert run.report_by == at(10) + LEASE
     assert run.invocation == replace(
         record.invocation, state=State.IN_PROGRESS, attempts=1, started_at=at(10)
@@ -180,7 +180,7 @@ def test_a_lost_run_is_taken_over_with_a_warning() -> None:
 
     taken = advance(run, begun("run-2"), at(60))
 
-    assert taken.work == Work(holder="run-2", interruptions=1)
+    assert taken.work == Work(holder="run-2", turn=2, interruptions=1)
     assert taken.invocation.attempts == 2
     assert taken.invocation.started_at == START
     assert warnings(taken) == ["The process that sent request 1 was lost; it is sent again."]
@@ -231,7 +231,7 @@ def test_a_task_that_loses_process_after_process_is_given_up() -> None:
 def test_a_failed_try_waits_for_the_next_one() -> None:
     record = advance(running(waiting(retries=2)), reported(NO_ANSWER), at(3))
 
-    assert record.work == Work(retries=2, due_at=at(4))
+    assert record.work == Work(retries=2, due_at=at(4), turn=2)
     assert record.report_by is None
     assert record.invocation.state is State.IN_PROGRESS
     assert warnings(record) == ["Try 1 of 3 failed: connectionFailed: The target hung up."]
@@ -328,14 +328,16 @@ def test_who_waits_too_long_is_ended_by_the_deadline() -> None:
     tried = advance(running(waiting(retries=1, minutes=1)), reported(BAD_STATUS), at(1))
     tried = advance(tried, Seen(), at(70))
 
-    for record, effect in ((unsent, Effect.NONE), (tried, Effect.ANSWERED)):
+    within = "within 1 minutes (timeoutInMinutes)"
+    not_sent = f"The request could not be sent {within}."
+    not_again = f"The task could not be tried again {within}; its issues tell what failed before."
+    for record, effect, message in (
+        (unsent, Effect.NONE, not_sent),
+        (tried, Effect.ANSWERED, not_again),
+    ):
         assert record.ended_by is Ending.DEADLINE
         assert record.invocation.finished_at == at(60)
-        assert record.invocation.reason == Reason(
-            ReasonCode.TIMED_OUT,
-            "The request could not be sent within 1 minutes (timeoutInMinutes).",
-            effect,
-        )
+        assert record.invocation.reason == Reason(ReasonCode.TIMED_OUT, message, effect)
 
 
 def test_a_callback_that_was_never_sent_is_not_said_to_lack_its_event() -> None:

@@ -46,8 +46,8 @@ def test_what_is_not_said_of_queues_is_the_hosts_default(tmp_path: Path) -> None
 
 def test_our_own_host_json_says_how_alarms_are_taken() -> None:
     assert read_queue_settings(_ROOT / "host.json") == QueueSettings(
-        batch_size=32,
-        new_batch_threshold=32,
+        batch_size=16,
+        new_batch_threshold=16,
         max_dequeue_count=20,
         visibility_timeout=timedelta(seconds=30),
         max_polling_interval=timedelta(seconds=2),

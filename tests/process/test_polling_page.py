@@ -234,4 +234,4 @@ def test_the_table_has_every_word_and_place() -> None:
     rows = [*meanings()]
 
     assert {source for source, _, _ in rows} == set(Source)
-    assert len(rows) == 2 * 9 + 1 + 15 + 2 * 2
+    assert len(rows) == 2 * 13 + 1 + 21 + 2 * 2

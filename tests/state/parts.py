@@ -253,7 +253,6 @@ def make_service(
         journal=instance.journal,
         transitions=instance.transitions,
         alarms=instance.alarms,
-        places=places,
         limits=uses,
         new_id=new_id,
         jitter=lambda: 0.0,

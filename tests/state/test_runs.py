@@ -173,7 +173,7 @@ def test_an_alarm_that_comes_early_is_set_again_for_its_time(
     service.runs.ring(alarm)
 
     assert len(target.received) == 1
-    assert alarms_of(store) == [replace(alarm, set_at=clock.at)]
+    assert alarms_of(store) == [alarm]
     assert alarm.at == at(seconds=300)
 
 
@@ -241,7 +241,7 @@ def test_an_alarm_before_its_record_is_changed_is_not_lost(
 ) -> None:
     plan_id = service.run(later(GET)).invocation.id
     service.transitions.apply(plan_id, replace(LOST, lease=timedelta(hours=1)))
-    early = alarm_for(plan_id, at(seconds=1), set_at=START)
+    early = replace(alarm_for(plan_id, at(seconds=1), set_at=START), turn=2)
     clock.go_on(seconds=1)
 
     service.runs.ring(early)
@@ -484,7 +484,7 @@ def test_a_request_that_another_process_sends_is_no_use_of_the_connection(
     assert read(service, second).result is Result.SUCCEEDED
 
 
-def test_a_process_without_a_place_postpones_the_task(
+def test_a_process_full_of_held_calls_does_what_they_wait_for(
     store: EntityStore, service: InvokeService, target: Target, clock: Clock
 ) -> None:
     plan_id = service.run(later(GET)).invocation.id
@@ -492,10 +492,22 @@ def test_a_process_without_a_place_postpones_the_task(
 
     ring_next(store, full, clock)
 
-    assert target.received == []
-    assert [alarm.at for alarm in alarms_of(store)] == [at(seconds=2)]
-    ring_all(store, service, clock)
     assert read(service, plan_id).result is Result.SUCCEEDED
+
+
+def test_an_alarm_the_record_has_gone_past_is_let_go(
+    store: EntityStore, service: InvokeService, target: Target, clock: Clock
+) -> None:
+    """As the alarm of a lease is that became a message before its run was over."""
+    target.reply = lambda _: Reply(status=503, headers={"Retry-After": "600"})
+    plan_id = service.run(later(GET, retries=1)).invocation.id
+    ring_next(store, service, clock)
+    standing = alarms_of(store)
+    clock.go_on(seconds=50)
+
+    service.runs.ring(alarm_for(plan_id, at(seconds=60), set_at=START))
+
+    assert alarms_of(store) == standing
 
 
 def test_canceled_while_it_waits_a_task_is_never_sent(
