@@ -141,9 +141,7 @@ def ring_alarm(text: str) -> None:
     Args:
         text: The message; one that is no alarm is passed over.
     """
-    alarm, background = _read_alarm(text), _working_background()
-    if alarm is not None:
-        background.runs.ring(alarm)
+    _with_alarm(text, lambda runs, alarm: runs.ring(alarm))
 
 
 def give_up_alarm(text: str) -> None:
@@ -152,9 +150,13 @@ def give_up_alarm(text: str) -> None:
     Args:
         text: The message; one that is no alarm is passed over.
     """
+    _with_alarm(text, lambda runs, alarm: runs.give_up(alarm))
+
+
+def _with_alarm(text: str, act: Callable[[Runs, Alarm], None]) -> None:
     alarm, background = _read_alarm(text), _working_background()
     if alarm is not None:
-        background.runs.give_up(alarm)
+        act(background.runs, alarm)
 
 
 def _read_alarm(text: str) -> Alarm | None:

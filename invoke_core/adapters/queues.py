@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from threading import Lock
 from typing import TYPE_CHECKING, Final
 
+from invoke_core.adapters.opening import OpenedOnce
 from invoke_core.adapters.storage_answers import CALL_LIMIT_S
 
 if TYPE_CHECKING:
@@ -51,37 +51,30 @@ class AlarmQueue:
         self._credential = credential
         self._ca_file = ca_file
         self._call_limit_s = call_limit_s
-        self._opening = Lock()
-        self._opened: QueueRequests | None = None
+        self._requests = OpenedOnce(self._open)
 
     def put(self, text: str, *, delay_s: int) -> None:
         """Leave a message; see the port. It lies there in Base64, as the trigger expects it."""
         body = b64encode(text.encode()).decode("ascii")
-        self._requests().send(body, delay_s=delay_s)
+        self._requests.get().send(body, delay_s=delay_s)
 
     def check(self) -> None:
         """See that the queue answers, and make it where it is missing; see the port."""
-        self._requests().check()
+        self._requests.get().check()
 
     def close(self) -> None:
         """Close the connections, once nobody uses them; the next use opens others."""
-        with self._opening:
-            if self._opened is not None:
-                self._opened.close()
-                self._opened = None
+        self._requests.close()
 
-    def _requests(self) -> QueueRequests:
-        with self._opening:
-            if self._opened is None:
-                # Imported here: whoever only makes the queue does not pay for it.
-                from invoke_core.adapters.queue_requests import QueueRequests  # noqa: PLC0415
+    def _open(self) -> QueueRequests:
+        # Imported here: whoever only makes the queue does not pay for it.
+        from invoke_core.adapters.queue_requests import QueueRequests  # noqa: PLC0415
 
-                self._opened = QueueRequests(
-                    self._account,
-                    queue=self._queue,
-                    threads=self._threads,
-                    credential=self._credential,
-                    ca_file=self._ca_file,
-                    call_limit_s=self._call_limit_s,
-                )
-            return self._opened
+        return QueueRequests(
+            self._account,
+            queue=self._queue,
+            threads=self._threads,
+            credential=self._credential,
+            ca_file=self._ca_file,
+            call_limit_s=self._call_limit_s,
+        )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from invoke_core.adapters.changes import check_changes
+from invoke_core.adapters.opening import OpenedOnce
 from invoke_core.adapters.storage_answers import CALL_LIMIT_S, Reason, Refusal
 from invoke_core.adapters.table_answers import PAGE_ROWS
 from invoke_core.errors import EntityConflictError, StoreUnavailableError
@@ -72,12 +72,11 @@ class TablesStore:
         self._credential = credential
         self._ca_file = ca_file
         self._call_limit_s = call_limit_s
-        self._opening = Lock()
-        self._opened: TableRequests | None = None
+        self._requests = OpenedOnce(self._open)
 
     def get(self, partition_key: str, row_key: str) -> Entity | None:
         """Return one row; see the port."""
-        row = self._requests().row(partition_key, row_key)
+        row = self._requests.get().row(partition_key, row_key)
         return None if isinstance(row, Refusal) else self._entity(row)
 
     def read(
@@ -129,7 +128,7 @@ class TablesStore:
         operation = self._new_id()
         todo = list(changes)
         while todo:
-            outcome = self._requests().apply(
+            outcome = self._requests.get().apply(
                 [(change, _row(partition_key, change, operation)) for change in todo],
                 give_up_at=give_up_at,
             )
@@ -151,33 +150,27 @@ class TablesStore:
 
     def check(self) -> None:
         """See that the table answers, and make it where it is missing; see the port."""
-        requests = self._requests()
+        requests = self._requests.get()
         values = {"partition": "check", "row": "check"}
         if isinstance(requests.page(_POINT, values, most=1, select=("RowKey",)), Refusal):
             requests.make_table()
 
     def close(self) -> None:
         """Close the connections, once nobody uses them; the next use opens others."""
-        with self._opening:
-            if self._opened is not None:
-                self._opened.close()
-                self._opened = None
+        self._requests.close()
 
-    def _requests(self) -> TableRequests:
-        with self._opening:
-            if self._opened is None:
-                # Imported here: whoever only makes the store does not pay for it.
-                from invoke_core.adapters.table_requests import TableRequests  # noqa: PLC0415
+    def _open(self) -> TableRequests:
+        # Imported here: whoever only makes the store does not pay for it.
+        from invoke_core.adapters.table_requests import TableRequests  # noqa: PLC0415
 
-                self._opened = TableRequests(
-                    self._account,
-                    table=self._table,
-                    threads=self._threads,
-                    credential=self._credential,
-                    ca_file=self._ca_file,
-                    call_limit_s=self._call_limit_s,
-                )
-            return self._opened
+        return TableRequests(
+            self._account,
+            table=self._table,
+            threads=self._threads,
+            credential=self._credential,
+            ca_file=self._ca_file,
+            call_limit_s=self._call_limit_s,
+        )
 
     def _rows(
         self,
@@ -191,7 +184,7 @@ class TablesStore:
         rows: list[Any] = []
         token = None
         while most is None or len(rows) < most:
-            page = self._requests().page(
+            page = self._requests.get().page(
                 condition,
                 values,
                 most=PAGE_ROWS if most is None else most - len(rows),
