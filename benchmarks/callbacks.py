@@ -36,25 +36,16 @@ from invoke_core.adapters.credentials import TokenCredentials
 from invoke_core.adapters.sealing import TokenSeal
 from invoke_core.adapters.sqlite import SqliteStore
 from invoke_core.adapters.tables import TablesStore
-from invoke_core.claims import Claims
-from invoke_core.connections import Connection, ConnectionBook, ConnectionKind, KnownConnection
-from invoke_core.drafts import Drafts, hash_token
+from invoke_core.drafts import hash_token
 from invoke_core.journal import Journal, LogEntry
-from invoke_core.limits import ConnectionLimits
-from invoke_core.listing import Listing
 from invoke_core.model import Answer, Secret, StorageAccount
 from invoke_core.plans import PlanService
 from invoke_core.ports import MOST_CHANGES, Insert, Put, Remove, Replace
-from invoke_core.sending import Sending
-from invoke_core.service import InvokeService, Places
-from invoke_core.transitions import Transitions
-from invoke_core.wakeups import Wakeups
 from invoke_core.web.api import Handlers
 from invoke_core.web.pipelines import PipelineHandlers
-from invoke_core.withdrawals import Withdrawals
 from tests.azurite import start_azurite
 from tests.pipelines.conftest import Clock, CountingStore, Plan, call
-from tests.state.parts import VALID, Around, new_record, short_pause
+from tests.state.parts import VALID, Around, make_service, new_record, short_pause
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -156,60 +147,18 @@ class Service:
     def __init__(self, store: EntityStore) -> None:
         """Put the parts together."""
         self.store = CountingStore(store)
-        self.journal = Journal(self.store, new_id=new_id)
-        wakeups = Wakeups()
-        self.transitions = Transitions(
-            journal=self.journal, wakeups=wakeups, now=now, pause=short_pause
-        )
-        connection = Connection(
-            name="demo", kind=ConnectionKind.GENERIC, url="https://api.example.com"
-        )
-        connections = ConnectionBook([KnownConnection("demo", connection)])
         sender = InstantSender()
-        credentials = TokenCredentials(sender=sender)
-        sending = Sending(
-            sender=sender,
-            connections=connections,
-            credentials=credentials,
-            exchange_timeout_s=20,
-            body_limit_bytes=1 << 20,
-            monotonic_s=time.monotonic,
+        service = make_service(
+            self.store, url="https://api.example.com", now=now, places_count=256, sender=sender
         )
-        drafts = Drafts(
-            sending=sending,
-            connections=connections,
-            seal=TokenSeal(),
-            new_id=new_id,
-            new_token=lambda: token_urlsafe(32),
-            public_base_url="https://invoke.example.com",
-        )
-        self.listing = Listing(
-            journal=self.journal, transitions=self.transitions, keep=timedelta(days=30), now=now
-        )
-        service = InvokeService(
-            sending=sending,
-            drafts=drafts,
-            claims=Claims(
-                journal=self.journal,
-                transitions=self.transitions,
-                drafts=drafts,
-                now=now,
-                pause=short_pause,
-            ),
-            journal=self.journal,
-            transitions=self.transitions,
-            listing=self.listing,
-            wakeups=wakeups,
-            withdrawals=Withdrawals(self.journal, time.sleep, lambda work: work()),
-            places=Places(256),
-            limits=ConnectionLimits(time.monotonic),
-            now=now,
-        )
+        self.journal = service.journal
+        self.transitions = service.transitions
+        self.listing = service.listing
         plans = PlanService(
             journal=self.journal,
             transitions=self.transitions,
-            connections=connections,
-            credentials=credentials,
+            connections=service.drafts.connections,
+            credentials=TokenCredentials(sender=sender),
             seal=TokenSeal(),
             now=now,
             pause=short_pause,

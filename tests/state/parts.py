@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from invoke_core.documents import JsonValue
-    from invoke_core.ports import Change, Entity, EntityStore
+    from invoke_core.ports import Change, Entity, EntityStore, Sender
 
 START = datetime(2026, 5, 17, 12, 0, 0, tzinfo=UTC)
 EXCHANGE_S = 20
@@ -217,6 +217,7 @@ def make_service(
     limits: Limits = UNLIMITED,
     places_count: int = 64,
     state_key: bytes = bytes(range(32)),
+    sender: Sender | None = None,
 ) -> InvokeService:
     """Return a service with the connections 'demo' and 'other', which lead to a URL."""
     instance = Instance(store, now)
@@ -227,7 +228,7 @@ def make_service(
         )
         for name in names
     )
-    sender = HttpSender(budget=ByteBudget(1 << 26))
+    sender = sender or HttpSender(budget=ByteBudget(1 << 26))
     sending = Sending(
         sender=sender,
         credentials=TokenCredentials(sender=sender),
