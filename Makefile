@@ -2,6 +2,8 @@
 # it is made once, and made again only when one of them changes.
 PYTHON ?= python3
 PORT ?= 7071
+# Many tests wait for a time to pass, so one more than there are processors.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(1 + (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1))')
 
 digest = $(shell cat $(1) | $(PYTHON) -c 'import hashlib,sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest()[:12])')
 key = $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')-$(call digest,$(1))
@@ -24,7 +26,7 @@ run: $(RUN_ENV)/ready
 	@$(RUN_ENV)/bin/python -m examples.first_light --port $(PORT)
 
 test: $(DEV_ENV)/ready $(NODE_ENV)/ready
-	NODE_PACKAGES="$(CURDIR)/$(NODE_ENV)/node_modules" $(DEV_ENV)/bin/python -m pytest -n auto
+	NODE_PACKAGES="$(CURDIR)/$(NODE_ENV)/node_modules" $(DEV_ENV)/bin/python -m pytest -n $(WORKERS) --dist worksteal
 
 check: $(DEV_ENV)/ready
 	$(DEV_ENV)/bin/ruff format --check .

@@ -59,7 +59,10 @@ class Service:
         """Begin a task that waits; return it as its external service was told of it."""
         answer = self.run({"inputs": {"waitForCompletion": "true", **inputs}})
         assert answer.status == 202, answer.body
-        return PipelineTask.of(dict(self.target.received[-1].headers))
+        plan_id = json.loads(answer.body)["id"]
+        # Requests of other tasks may come in between: what runs in the background takes its time.
+        sent = [dict(one.headers) for one in self.target.received]
+        return next(PipelineTask.of(one) for one in sent if one.get("PlanId") == plan_id)
 
     def invocation(self, plan_id: str, **headers: str) -> tuple[int, dict[str, Any]]:
         """Read an invocation."""

@@ -105,7 +105,7 @@ def test_fractions_have_as_many_digits_as_a_division_gives() -> None:
 
 
 @pytest.mark.parametrize("member", ["samplingInterval", "timeout"])
-@pytest.mark.parametrize("value", ["0", "0.009", "43201", "-1", "five", "1e1", "", "NaN", "0x10"])
+@pytest.mark.parametrize("value", ["0", "0.009", "43201", "-1", "five", "1e5", "", "NaN", "0x10"])
 def test_an_interval_or_timeout_that_is_none_is_refused(member: str, value: str) -> None:
     for written in (value, number(value)):
         assert faults_of(step(gate={member: written})) == {
