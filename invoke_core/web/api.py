@@ -202,7 +202,9 @@ class Handlers:
         text = written(
             all_outputs(view.invocation, view.variables), form, new_delimiter=self._new_id
         )
-        media_type = "application/json" if form is OutputFormat.JSON else "text/plain"
+        is_json = form is OutputFormat.JSON
+        text = _for_a_pipeline_log(text) if is_json else text
+        media_type = "application/json" if is_json else "text/plain"
         return func.HttpResponse(
             text.encode("utf-8", "replace"),
             headers={

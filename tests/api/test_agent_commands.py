@@ -31,3 +31,13 @@ def test_nor_is_what_a_caller_wrote_in_a_problem(client: Client) -> None:
     assert answered.status == 400
     assert b"##" not in answered.body
     assert COMMAND in answered.json["errors"][0]["pointer"] + answered.json["errors"][0]["detail"]
+
+
+def test_nor_is_an_output_in_json(client: Client, target: Target) -> None:
+    target.reply = lambda _: Reply(f'{{"a": "{COMMAND}"}}'.encode())
+    task = client.post({"inputs": {"serviceConnection": "demo"}, "outputs": {"a": "$.a"}})
+
+    answered = client.get(f"api/invocations/{task.json['id']}/outputs")
+
+    assert b"##" not in answered.body
+    assert answered.json == {"a": COMMAND}
