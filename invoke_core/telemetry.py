@@ -20,6 +20,7 @@ from invoke_core.errors import (
     BusyError,
     ConnectionUnavailableError,
     PolicyError,
+    SettingsError,
     StoreUnavailableError,
 )
 from invoke_core.events import Begun, Exchanged
@@ -209,6 +210,8 @@ def problem_lines(
     elif isinstance(error, ConnectionUnavailableError):
         connection = error.name
     setting = error.setting if isinstance(error, StoreUnavailableError) else None
+    if isinstance(error, SettingsError):
+        setting = ", ".join(dict.fromkeys(fault.pointer for fault in error.faults))
     facts = _answered_call(status, code, headers)
     facts |= {"connection": connection, "setting": setting}
     return [Line(event, f"a call was answered with {status}, {code}", facts)]

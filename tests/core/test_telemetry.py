@@ -13,8 +13,10 @@ from invoke_core import telemetry
 from invoke_core.errors import (
     BusyError,
     ConnectionUnavailableError,
+    Fault,
     InvalidInputError,
     PolicyError,
+    SettingsError,
     TokenRejectedError,
 )
 from invoke_core.events import Canceled, Noted, Seen, TaskCompleted
@@ -312,3 +314,13 @@ def test_nothing_a_caller_or_a_target_wrote_is_told() -> None:
 
     assert events(told) == ["waits", "ended", "ended"]
     assert [line.text for line in told if mark in line.text] == []
+
+
+def test_a_faulty_setting_is_named_and_no_value_is_told() -> None:
+    error = SettingsError(
+        [Fault("STATE_KEY", "It takes a key."), Fault("STATE_KEY", "Two of them.")]
+    )
+
+    (line,) = telemetry.problem_lines(error, status=503, code="misconfigured", headers={})
+
+    assert line.facts["setting"] == "STATE_KEY"
