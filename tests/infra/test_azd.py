@@ -13,6 +13,9 @@ from tests.infra.template import INFRA, ROOT, parameters_of
 
 AZURE: Any = yaml.safe_load((ROOT / "azure.yaml").read_text(encoding="utf-8"))
 HOOKS = ["preprovision", "postprovision", "postdeploy"]
+Reading = tuple[str, str | None]
+"""A variable and its default; without a variable, what is written there."""
+
 OUTPUTS = {
     "AZURE_LOCATION",
     "AZURE_TENANT_ID",
@@ -33,6 +36,26 @@ def text_of(name: str) -> str:
 def az_commands(text: str) -> set[str]:
     """Return the commands of the Azure CLI that a script runs, without their options."""
     return {" ".join(words.split()) for words in re.findall(r"\baz((?: [a-z]+)+) --", text)}
+
+
+def placeholders_of(text: str) -> dict[str, Reading]:
+    """Return variable and default of each parameter that azd fills in, in the JSON file."""
+    found: dict[str, Reading] = {}
+    for name, given in json.loads(text)["parameters"].items():
+        placeholder = re.fullmatch(r"\$\{(\w+)(?:=(.*))?\}", str(given["value"]))
+        found[name] = (placeholder[1], placeholder[2]) if placeholder else ("", str(given["value"]))
+    return found
+
+
+def readings_of(text: str) -> dict[str, Reading]:
+    """Return variable and default of each parameter, in the Bicep file that azd prefers."""
+    found: dict[str, Reading] = {}
+    for name, expression in re.findall(r"^param (\w+) = (.+)$", text, re.MULTILINE):
+        reading = re.fullmatch(
+            r"(?:bool\(|int\()?readEnvironmentVariable\('(\w+)'(?:, '([^']*)')?\)\)?", expression
+        )
+        found[name] = (reading[1], reading[2]) if reading else ("", expression)
+    return found
 
 
 def test_the_service_of_azd_is_the_app_that_the_templates_tag() -> None:
@@ -84,6 +107,43 @@ def test_what_azd_fills_in_is_a_parameter_with_the_same_default() -> None:
             assert default == "{}"
         elif placeholder[1] is not None:
             assert placeholder[1] == default.strip("'")
+
+
+def test_azd_reads_the_same_from_either_parameter_file() -> None:
+    read = readings_of(text_of("main.bicepparam"))
+
+    assert read == placeholders_of(text_of("main.parameters.json"))
+    assert {"AZURE_ENV_NAME", "AZURE_LOCATION", "VNET_ENABLED"} <= {
+        variable for variable, _ in read.values() if variable
+    }
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("readEnvironmentVariable('AZURE_ENV_NAME')", "'invoke'"),
+        ("'VNET_ENABLED', 'false'", "'VNET_ENABLED', 'true'"),
+        ("'ALERT_EMAIL'", "'ALERT_MAIL'"),
+        ("param publicBaseUrl = readEnvironmentVariable('PUBLIC_BASE_URL', '')\n", ""),
+        ("param appSettings = {}", "param appSettings = {}\nparam tags = {}"),
+    ],
+)
+def test_a_parameter_file_that_reads_something_else_is_found(old: str, new: str) -> None:
+    text = text_of("main.bicepparam")
+
+    assert old in text
+    assert readings_of(text.replace(old, new)) != placeholders_of(text_of("main.parameters.json"))
+
+
+def test_what_is_read_from_the_environment_gets_the_type_of_its_parameter() -> None:
+    read = dict(re.findall(r"^param (\w+) = (.+)$", text_of("main.bicepparam"), re.MULTILINE))
+    flags = {name for name, expression in read.items() if expression.startswith("bool(")}
+
+    assert flags == {
+        name
+        for name, declared in parameters_of(INFRA / "main.bicep").items()
+        if name in read and "bool = " in declared
+    }
 
 
 def test_the_host_is_set_up_for_flex_consumption() -> None:

@@ -70,7 +70,12 @@ def test_templates_parameters_and_services_are_clean() -> None:
         ("app/function.bicep", "    RETENTION_DAYS: '30'", "    TZ: 'UTC'", "TZ"),
         ("main.bicep", "    tags: tags\n", "    tag: tags\n", "'tag'"),
         ("main.parameters.json", '"vnetEnabled"', '"vnetEnable"', "vnetEnable"),
-        ("main.bicepparam", "param location = 'westeurope'", "", "location"),
+        (
+            "main.bicepparam",
+            "param location = readEnvironmentVariable('AZURE_LOCATION')",
+            "",
+            "location",
+        ),
         ("../azure.yaml", "project: .", "project: src", "src"),
     ],
 )
