@@ -2,11 +2,13 @@
 $ErrorActionPreference = 'Stop'
 $PSNativeCommandUseErrorActionPreference = $false
 
-if (-not (Get-Command az -ErrorAction SilentlyContinue)) {
-    Write-Output "There is no az here, so no state key was made. Until the vault $env:AZURE_KEY_VAULT_NAME"
+function Skip-StateKey([string] $Reason) {
+    Write-Output "$Reason, so no state key was made. Until the vault $env:AZURE_KEY_VAULT_NAME"
     Write-Output 'has a secret STATE-KEY, the service answers 503. docs/deploy.md says how to make one.'
     exit 0
 }
+
+if (-not (Get-Command az -ErrorAction SilentlyContinue)) { Skip-StateKey 'There is no az here' }
 
 # The role of whoever deploys takes some minutes to reach the vault.
 for ($tries = 1; ; $tries++) {
@@ -16,6 +18,12 @@ for ($tries = 1; ; $tries++) {
     if ($found -match 'ForbiddenByConnection|ForbiddenByFirewall') {
         [Console]::Error.WriteLine('The vault cannot be reached from here. Set OPERATOR_IP_ADDRESS to the address of this machine')
         [Console]::Error.WriteLine('(azd env set OPERATOR_IP_ADDRESS ...), or run this within the network.')
+        exit 1
+    }
+    if ($found -match 'az login') { Skip-StateKey 'Nobody is signed in to az (az login)' }
+    if ($found -notmatch 'ForbiddenByRbac|Caller is not authorized') {
+        [Console]::Error.WriteLine($found)
+        [Console]::Error.WriteLine('Whether the vault has a state key could not be seen. Run this again once az can read it.')
         exit 1
     }
     if ($tries -ge 20) {

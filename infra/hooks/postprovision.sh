@@ -2,12 +2,14 @@
 # Makes the state key in the vault where there is none. The key is never shown, and never an argument.
 set -eu
 
+go_on_without() {
+  echo "$1, so no state key was made. Until the vault $AZURE_KEY_VAULT_NAME"
+  echo 'has a secret STATE-KEY, the service answers 503. docs/deploy.md says how to make one.'
+  exit 0
+}
+
 for tool in az openssl; do
-  if ! command -v "$tool" >/dev/null; then
-    echo "There is no $tool here, so no state key was made. Until the vault $AZURE_KEY_VAULT_NAME"
-    echo 'has a secret STATE-KEY, the service answers 503. docs/deploy.md says how to make one.'
-    exit 0
-  fi
+  command -v "$tool" >/dev/null || go_on_without "There is no $tool here"
 done
 
 # The role of whoever deploys takes some minutes to reach the vault.
@@ -18,6 +20,13 @@ until found=$(az keyvault secret show --vault-name "$AZURE_KEY_VAULT_NAME" --nam
     *ForbiddenByConnection* | *ForbiddenByFirewall*)
       echo 'The vault cannot be reached from here. Set OPERATOR_IP_ADDRESS to the address of this machine' >&2
       echo '(azd env set OPERATOR_IP_ADDRESS ...), or run this within the network.' >&2
+      exit 1
+      ;;
+    *'az login'*) go_on_without 'Nobody is signed in to az (az login)' ;;
+    *ForbiddenByRbac* | *'Caller is not authorized'*) ;;
+    *)
+      printf '%s\n' "$found" >&2
+      echo 'Whether the vault has a state key could not be seen. Run this again once az can read it.' >&2
       exit 1
       ;;
   esac

@@ -6,5 +6,7 @@ if (-not (Get-Command az -ErrorAction SilentlyContinue)) {
     Write-Output 'The Azure CLI (az) is not here. See that the provider Microsoft.App is registered in the subscription.'
     exit 0
 }
-az provider register --namespace Microsoft.App --subscription $env:AZURE_SUBSCRIPTION_ID --wait
+# Without a subscription named, az takes the one that it is set to.
+$subscription = @(if ($env:AZURE_SUBSCRIPTION_ID) { '--subscription', $env:AZURE_SUBSCRIPTION_ID })
+az provider register --namespace Microsoft.App @subscription --wait
 exit $LASTEXITCODE

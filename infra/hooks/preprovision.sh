@@ -7,4 +7,5 @@ if ! command -v az >/dev/null; then
   echo 'The Azure CLI (az) is not here. See that the provider Microsoft.App is registered in the subscription.'
   exit 0
 fi
-az provider register --namespace Microsoft.App --subscription "$AZURE_SUBSCRIPTION_ID" --wait
+# Without a subscription named, az takes the one that it is set to.
+az provider register --namespace Microsoft.App ${AZURE_SUBSCRIPTION_ID:+--subscription "$AZURE_SUBSCRIPTION_ID"} --wait

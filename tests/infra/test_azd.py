@@ -81,6 +81,16 @@ def test_the_twins_of_a_hook_run_the_same_commands(hook: str) -> None:
     assert az_commands(posix) == az_commands(windows) != set()
 
 
+def test_the_twins_wait_for_the_same_and_stop_for_the_same() -> None:
+    words = r"SecretNotFound|ForbiddenBy\w+|az login|Caller is not authorized"
+    posix, windows = (
+        set(re.findall(words, text_of(f"hooks/postprovision.{kind}"))) for kind in ("sh", "ps1")
+    )
+
+    assert posix == windows
+    assert len(posix) == 6
+
+
 def test_hooks_read_only_what_azd_gives_them() -> None:
     given = OUTPUTS | {"AZURE_SUBSCRIPTION_ID", "VNET_ENABLED"}
     for path in (INFRA / "hooks").iterdir():

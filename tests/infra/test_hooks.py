@@ -37,6 +37,7 @@ case "$1 $2 $3" in
     echo https://vault/secrets/STATE-KEY
     ;;
   'keyvault secret set')
+    if [ -f "$HOME/refused-key" ]; then cat "$HOME/refused-key" >&2; exit 1; fi
     while [ "$1" != --file ]; do shift; done
     cp "$2" "$HOME/STATE-KEY"
     ls -l "$2" >"$HOME/rights"
@@ -137,8 +138,9 @@ def test_a_second_run_keeps_the_key(desk: Desk) -> None:
     assert (desk.key(), len(desk.calls())) == (before[0], before[1] + 1)
 
 
-def test_a_role_that_is_not_there_yet_is_waited_for(desk: Desk) -> None:
-    (desk.home / "refusals").write_text("ERROR: (Forbidden) Caller is not authorized\n" * 3)
+@pytest.mark.parametrize("said", ["Caller is not authorized", "Inner error: ForbiddenByRbac"])
+def test_a_role_that_is_not_there_yet_is_waited_for(desk: Desk, said: str) -> None:
+    (desk.home / "refusals").write_text(f"ERROR: (Forbidden) {said}\n" * 3)
 
     ended = desk.run("postprovision")
 
@@ -155,6 +157,54 @@ def test_a_role_that_never_comes_stops_the_deployment_and_is_named(desk: Desk) -
     assert "Caller is not authorized" in ended.stderr
     assert "Key Vault Secrets Officer" in ended.stderr
     assert not (desk.home / "STATE-KEY").exists()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "ERROR: Please run 'az login' to setup account.",
+        "ERROR: AADSTS70043: The refresh token has expired. Please run: az login --scope x",
+    ],
+)
+def test_whoever_is_not_signed_in_goes_on_without_a_key(desk: Desk, said: str) -> None:
+    (desk.home / "refusals").write_text(f"{said}\n")
+
+    ended = desk.run("postprovision")
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "Nobody is signed in to az" in ended.stdout
+    assert "STATE-KEY" in ended.stdout
+    assert len(desk.calls()) == 1
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "ERROR: (VaultNotFound) The vault kv-x was not found",
+        "ERROR: (Forbidden) Inner error: ForbiddenByPolicy",
+        "ERROR: The command failed with an unexpected error: cannot connect",
+    ],
+)
+def test_what_does_not_pass_stops_at_once_with_what_az_said(desk: Desk, said: str) -> None:
+    (desk.home / "refusals").write_text(f"{said}\n" * 3)
+
+    ended = desk.run("postprovision")
+
+    assert ended.returncode == 1
+    assert said in ended.stderr
+    assert len(desk.calls()) == 1
+    assert not (desk.home / "STATE-KEY").exists()
+
+
+def test_a_key_that_could_not_be_put_in_stops_with_what_az_said(desk: Desk) -> None:
+    (desk.home / "refused-key").write_text("ERROR: (Conflict) ObjectIsDeletedButRecoverable\n")
+
+    ended = desk.run("postprovision")
+
+    assert ended.returncode == 1
+    assert ended.stderr == "ERROR: (Conflict) ObjectIsDeletedButRecoverable\n"
+    assert "Made the state key" not in ended.stdout
+    assert list((desk.home / "tmp").iterdir()) == []
 
 
 def test_a_vault_out_of_reach_is_said_at_once(desk: Desk) -> None:
@@ -200,6 +250,13 @@ def test_a_network_is_prepared_where_one_is_asked_for(
     ended = desk.run("preprovision", **settings)
 
     assert (ended.returncode, desk.calls()) == (0, calls)
+
+
+def test_a_network_is_prepared_where_no_subscription_is_named(desk: Desk) -> None:
+    ended = desk.run("preprovision", VNET_ENABLED="true", AZURE_SUBSCRIPTION_ID="")
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert desk.calls() == ["provider register --namespace Microsoft.App --wait"]
 
 
 def test_the_last_words_of_a_deployment_lead_to_a_first_success(desk: Desk) -> None:

@@ -100,8 +100,8 @@ MUST_HAVES: Final = [
         r"^    properties: union\(\s+([^)]*?)\s+\)$",
         [
             (
-                "ownSettings, requestSettings, previousKeySettings, addressSettings, secretReferences,"
-                " storageSettings, platformSettings"
+                "ownSettings, requestSettings, previousKeySettings, addressSettings,"
+                " secretReferences, storageSettings, platformSettings"
             )
         ],
     ),
