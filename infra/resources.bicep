@@ -105,14 +105,14 @@ param authTenantId string = ''
 param excludedAuthPaths array = ['/api/health', '/azdo', '/azdo/*']
 
 @description('The name given, or else the one derived.')
-func nameOr(given string?, derived string) string => empty(given) ? derived : given!
+func nameOr(given string, derived string) string => empty(given) ? derived : given
 
 var abbreviations = loadJsonContent('abbreviations.json')
 var allTags = union(tags, { 'azd-env-name': environmentName })
-var functionAppName = nameOr(names.?functionApp, '${abbreviations.webSitesFunctions}${resourceToken}')
+var functionAppName = nameOr(names.?functionApp ?? '', '${abbreviations.webSitesFunctions}${resourceToken}')
 
 resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
-  name: nameOr(names.?identity, '${abbreviations.managedIdentityUserAssignedIdentities}${resourceToken}')
+  name: nameOr(names.?identity ?? '', '${abbreviations.managedIdentityUserAssignedIdentities}${resourceToken}')
   location: location
   tags: allTags
 }
@@ -120,12 +120,12 @@ resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' 
 module monitoring 'app/monitoring.bicep' = {
   name: 'monitoring'
   params: {
-    applicationInsightsName: nameOr(names.?applicationInsights, '${abbreviations.insightsComponents}${resourceToken}')
+    applicationInsightsName: nameOr(names.?applicationInsights ?? '', '${abbreviations.insightsComponents}${resourceToken}')
     dailyLogCapGb: dailyLogCapGb
     location: location
     logRetentionDays: logRetentionDays
     tags: allTags
-    workspaceName: nameOr(names.?workspace, '${abbreviations.operationalInsightsWorkspaces}${resourceToken}')
+    workspaceName: nameOr(names.?workspace ?? '', '${abbreviations.operationalInsightsWorkspaces}${resourceToken}')
   }
 }
 
@@ -135,7 +135,7 @@ module storage 'app/storage.bicep' = {
     auditEnabled: storageAuditEnabled
     isPrivate: vnetEnabled
     location: location
-    name: nameOr(names.?storageAccount, '${abbreviations.storageStorageAccounts}${resourceToken}')
+    name: nameOr(names.?storageAccount ?? '', '${abbreviations.storageStorageAccounts}${resourceToken}')
     operatorIpAddress: operatorIpAddress
     // Two apps may share an account: each has a container of its own.
     packageContainerName: 'package-${uniqueString(functionAppName)}'
@@ -150,7 +150,7 @@ module vault 'app/vault.bicep' = {
   params: {
     isPrivate: vnetEnabled
     location: location
-    name: nameOr(names.?keyVault, '${abbreviations.keyVaultVaults}${take(resourceToken, 13)}')
+    name: nameOr(names.?keyVault ?? '', '${abbreviations.keyVaultVaults}${take(resourceToken, 13)}')
     operatorIpAddress: operatorIpAddress
     purgeProtection: vaultPurgeProtection
     tags: allTags
@@ -177,7 +177,7 @@ module network 'app/network.bicep' = if (vnetEnabled) {
     addressPrefix: vnetAddressPrefix
     endpointPrefix: '${abbreviations.networkPrivateEndpoints}${resourceToken}'
     location: location
-    name: nameOr(names.?virtualNetwork, '${abbreviations.networkVirtualNetworks}${resourceToken}')
+    name: nameOr(names.?virtualNetwork ?? '', '${abbreviations.networkVirtualNetworks}${resourceToken}')
     storageAccountName: storage.outputs.name
     subnetPrefix: abbreviations.networkVirtualNetworksSubnets
     tags: allTags
@@ -202,7 +202,7 @@ module functionApp 'app/function.bicep' = {
     maximumInstanceCount: maximumInstanceCount
     name: functionAppName
     packageContainerName: storage.outputs.packageContainerName
-    planName: nameOr(names.?plan, '${abbreviations.webServerFarms}${resourceToken}')
+    planName: nameOr(names.?plan ?? '', '${abbreviations.webServerFarms}${resourceToken}')
     publicBaseUrl: publicBaseUrl
     pythonVersion: pythonVersion
     secretSettings: secretSettings
