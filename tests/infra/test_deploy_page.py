@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from tests.infra.template import INFRA, ROOT, parameters_of
+from tests.infra.template import FORBIDDEN, HOST_SETTINGS, INFRA, ROOT, parameters_of
 
 PAGE = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
@@ -33,6 +33,15 @@ def test_defaults_are_those_of_the_templates() -> None:
 
     assert len(compared) >= 8
     assert compared == {name: declared[name] for name in compared}
+
+
+def test_what_must_stay_out_of_the_settings_is_told() -> None:
+    (listed,) = re.findall(r"must stay out of(.*?)A `managedIdentity`", PAGE, re.DOTALL)
+    told = set(re.findall(r"`(\w+?)(?:__)?…?`", listed))
+    stems = {name.partition("__")[0] for name in HOST_SETTINGS}
+
+    assert stems - told == set()
+    assert len([name for name in told if FORBIDDEN.fullmatch(name)]) == 15
 
 
 def test_the_roles_are_those_that_the_templates_grant() -> None:
