@@ -116,6 +116,19 @@ def _answered(response: func.HttpResponse) -> Answered:
     return Answered(response.status_code, dict(response.headers), response.get_body())
 
 
+_made: list[App] = []
+
+
+@pytest.fixture(autouse=True)
+def _quiet_afterwards() -> Iterator[None]:
+    """What an app does beside calls ends with its test, or other tests would find its lines."""
+    yield
+    while _made:
+        background = _made.pop().background
+        if background is not None and isinstance(background.alarms, AlarmClock):
+            background.alarms.stop(timeout_s=0)
+
+
 def make_client(root: Path, connections: object, **settings: str) -> Client:
     return Client(make_app(root, connections, **settings).handlers)
 
@@ -139,7 +152,9 @@ def make_app(root: Path, connections: object, **settings: str) -> App:
         "DEMO_PASSWORD": PASSWORD,
         **settings,
     }
-    return build_app(environ, root=root)
+    app = build_app(environ, root=root)
+    _made.append(app)
+    return app
 
 
 def demo_connections(url: str, **members: object) -> dict[str, object]:
