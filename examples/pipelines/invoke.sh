@@ -9,7 +9,8 @@
 #   INVOKE_NAME             tells apart two tasks of one job that have the same step
 #   INVOKE_IDEMPOTENCY_KEY  names this attempt of this run; made from what the product tells
 #   INVOKE_OUTPUTS          json, dotenv, github, azure-pipelines or gitlab; empty: no outputs
-#   INVOKE_OUTPUTS_FILE     the file they are added to; empty: they are printed
+#   INVOKE_OUTPUTS_FILE     the file they are added to; empty: they are printed, which is for
+#                           azure-pipelines alone
 #   INVOKE_TIMEOUT          seconds until it stops waiting (3600)
 #   INVOKE_PATIENCE         seconds in a row without a usable answer that it bears (300)
 #
@@ -97,6 +98,13 @@ read_settings() {
   case $outputs in
     '' | json | dotenv | github | azure-pipelines | gitlab) ;;
     *) end_with $REFUSED 'INVOKE_OUTPUTS takes json, dotenv, github, azure-pipelines or gitlab.' ;;
+  esac
+  # Printed, a target's text in them could act as a command of the pipeline.
+  case $outputs in
+    '' | azure-pipelines) ;;
+    *)
+      [ -n "$outputs_file" ] || end_with $REFUSED "INVOKE_OUTPUTS_FILE is not set: outputs as $outputs go into a file, since a line of theirs in the log could act as a command."
+      ;;
   esac
   read_attempt
 }
@@ -327,6 +335,8 @@ export_outputs() {
         ;;
     esac
   done
+  # What comes after them begins a line of its own.
+  [ -z "$(tail -c 1 "$work/body")" ] || echo >>"$work/body"
   if [ -n "$outputs_file" ]; then cat "$work/body" >>"$outputs_file"; else cat "$work/body"; fi
 }
 

@@ -122,6 +122,8 @@ def azure_pipelines(job: Job) -> Ended:
     }
     defaults = {one["name"]: one.get("default") for one in template["parameters"]}
     assert given.keys() <= defaults.keys()
+    offered = {one["name"]: one["values"] for one in template["parameters"] if "values" in one}
+    assert offered == {"outputs": ["azure-pipelines", ""]}
     (step,) = template["steps"]
     variables = {
         name: _rendered(value, "parameters", {**defaults, **given})

@@ -213,6 +213,8 @@ def read(path: Path) -> bytes:
         ({"INVOKE_KEY": "a\nurl = https://elsewhere.example"}, "no key has"),
         ({"INVOKE_TIMEOUT": "1h"}, "INVOKE_TIMEOUT takes"),
         ({"INVOKE_OUTPUTS": "xml"}, "INVOKE_OUTPUTS takes"),
+        ({"INVOKE_OUTPUTS": "json", "INVOKE_OUTPUTS_FILE": ""}, "INVOKE_OUTPUTS_FILE is not set"),
+        ({"INVOKE_OUTPUTS": "dotenv", "INVOKE_OUTPUTS_FILE": ""}, "INVOKE_OUTPUTS_FILE is not set"),
         ({"INVOKE_IDEMPOTENCY_KEY": ""}, "INVOKE_IDEMPOTENCY_KEY is not set"),
     ],
 )
@@ -233,6 +235,19 @@ def test_a_task_whose_outputs_cannot_be_handed_on_fails_the_job(run: Run, new_jo
     assert ended.code == 2
     assert "its outputs cannot be handed on" in ended.shown
     assert "/outputs/PATH" in ended.shown
+
+
+def test_outputs_end_their_line_and_are_no_command_in_the_log(run: Run, new_job: NewJob) -> None:
+    job = new_job(
+        members={"outputs": {"note": "$.note"}},
+        more={"INVOKE_OUTPUTS": "json"},
+    )
+
+    ended = run(job)
+
+    assert ended.code == 0, ended.shown
+    assert ended.outputs.endswith("}\n")
+    assert "##" not in ended.shown
 
 
 def test_a_step_may_be_yaml_and_a_name_may_be_long(run: Run, new_job: NewJob) -> None:
