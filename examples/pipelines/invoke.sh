@@ -6,7 +6,8 @@
 #   INVOKE_URL              where the service is: https://NAME.azurewebsites.net
 #   INVOKE_KEY              the function key; empty where the service asks for none
 #   INVOKE_STEP             the file with the step: JSON where it ends in .json, else YAML
-#   INVOKE_NAME             tells apart two tasks of one job that have the same step
+#   INVOKE_NAME             tells apart two tasks that have the same step: of one job, or of jobs
+#                           that the product names alike
 #   INVOKE_IDEMPOTENCY_KEY  names this attempt of this run; made from what the product tells
 #   INVOKE_OUTPUTS          json, dotenv, github, azure-pipelines or gitlab; empty: no outputs
 #   INVOKE_OUTPUTS_FILE     the file they are added to; empty: they are printed, which is for
@@ -119,6 +120,8 @@ read_attempt() {
     return
   fi
   if [ -n "${GITHUB_RUN_ID:-}" ]; then
+    # Jobs that call one reusable workflow are alike in all of this; the action's INVOKE_NAME tells
+    # them apart.
     attempt="github/${GITHUB_REPOSITORY:-}/$GITHUB_RUN_ID/${GITHUB_RUN_ATTEMPT:-1}/${GITHUB_JOB:-}"
   elif [ -n "${BUILD_BUILDID:-}" ]; then
     attempt="azure/${SYSTEM_COLLECTIONID:-}/${SYSTEM_TEAMPROJECTID:-}/$BUILD_BUILDID"
@@ -128,7 +131,8 @@ read_attempt() {
     # A job that is retried gets another id.
     attempt="gitlab/${CI_SERVER_HOST:-}/${CI_PROJECT_ID:-}/${CI_PIPELINE_ID:-}/$CI_JOB_ID"
   elif [ -n "${BUILD_TAG:-}" ]; then
-    # A build that is run again, or restarted from a stage, gets another number.
+    # A build that is run again, or restarted from a stage, gets another number. Cells of a matrix
+    # and parallel branches are alike in all of this; INVOKE_NAME tells them apart.
     attempt="${JENKINS_URL:-}/$BUILD_TAG/${STAGE_NAME:-}"
   else
     end_with $REFUSED 'INVOKE_IDEMPOTENCY_KEY is not set: it names this attempt of this run, so that a call that is repeated does not run the task again.'

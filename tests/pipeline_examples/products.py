@@ -37,6 +37,7 @@ class Job:
         timeout_s: How long it may wait.
         run: Stands for the run of the pipeline.
         attempt: Of the job, in this run.
+        sibling: Tells it from jobs of this run that the product names alike.
         more: Variables beside those of the product.
     """
 
@@ -47,6 +48,7 @@ class Job:
     timeout_s: int = 30
     run: int = 7
     attempt: int = 1
+    sibling: int = 0
     more: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -150,12 +152,13 @@ def github(job: Job) -> Ended:
         "step": job.step,
         "timeout-in-seconds": job.timeout_s,
         "job-index": 0,
+        "check_run_id": 51725241954 + job.sibling,
     }
     inputs = {name: one.get("default") for name, one in action["inputs"].items()}
     (step,) = action["runs"]["steps"]
     assert (action["runs"]["using"], step["shell"]) == ("composite", "sh")
     variables = {
-        name: _rendered(value, "inputs|strategy", {**inputs, **given})
+        name: _rendered(value, "inputs|strategy|job", {**inputs, **given})
         for name, value in step["env"].items()
     }
     runner = {
@@ -210,7 +213,12 @@ def jenkins(job: Job) -> Ended:
     library = job.folder / written[1]
     library.parent.mkdir(exist_ok=True)
     shutil.copy(EXAMPLES / written[2], library)
-    options = {"url": job.url, "step": job.step, "timeoutInSeconds": str(job.timeout_s)}
+    options = {
+        "url": job.url,
+        "step": job.step,
+        "timeoutInSeconds": str(job.timeout_s),
+        "name": f"linux-{job.sibling}",
+    }
 
     def option(found: re.Match[str]) -> str:
         return options.get(found[1], (found[2] or "").strip("'"))

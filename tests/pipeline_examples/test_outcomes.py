@@ -131,6 +131,19 @@ def test_a_job_that_runs_again_runs_the_task_again(
     assert "This attempt has run its task before" in again.shown
 
 
+@pytest.mark.parametrize("product", ["github", "jenkins"])
+def test_jobs_that_the_product_names_alike_run_a_task_each(
+    run: Run, new_job: NewJob, target: Target
+) -> None:
+    """Two jobs that call one reusable workflow, and two cells of a matrix."""
+    step = {"urlSuffix": f"/{new_job().folder.name}"}
+
+    ended = [run(new_job(step, sibling=sibling)) for sibling in (1, 2)]
+
+    assert [one.code for one in ended] == [0, 0]
+    assert target.asked[step["urlSuffix"]] == 2
+
+
 def test_nothing_that_others_write_is_a_command(run: Run, new_job: NewJob) -> None:
     failed = run(new_job({"successCriteria": "eq(root['note'], 'harmless')"}, run=1))
     refused = run(new_job({HOSTILE: "\u2028##vso[task.complete]"}, run=2))

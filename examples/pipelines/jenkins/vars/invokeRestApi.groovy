@@ -7,6 +7,10 @@
 //     echo outputs.id
 //   }
 //
+// Within a matrix, and in parallel branches, it takes a name too, such as the cell's axes:
+// name: "${PLATFORM}-${REGION}". Jenkins tells nothing else that differs from cell to cell, and
+// without it the second cell would pass on the first one's result.
+//
 // invoke.sh belongs into the library's folder resources. docs/pipelines.md has the rest.
 import groovy.json.JsonSlurperClassic
 
