@@ -188,6 +188,8 @@ invocation_in_answer() {
   LC_ALL=C sed -n '1s/^{"id":"\([0-9a-f]\{8\}-[0-9a-f-]\{27\}\)",.*/\1/p' "$work/body"
 }
 
+# Rests for as long as an answer asks, and no longer than there is time and, where a second number
+# is given, than that many seconds.
 pause() {
   seconds=$1
   case $seconds in
@@ -197,6 +199,7 @@ pause() {
   [ "$seconds" -le $LONGEST_PAUSE ] || seconds=$LONGEST_PAUSE
   left=$((deadline - $(now)))
   [ "$seconds" -le "$left" ] || seconds=$left
+  [ "$seconds" -le "${2:-$seconds}" ] || seconds=$2
   [ "$seconds" -lt 1 ] || sleep "$seconds"
 }
 
@@ -261,7 +264,7 @@ bear_trouble() {
     exit $NO_OUTCOME
   fi
   say "No usable answer (status $status, curl $curl_code); trying again." >&2
-  pause "$(header retry-after)"
+  pause "$(header retry-after)" $((patience - troubled))
 }
 
 ask() {

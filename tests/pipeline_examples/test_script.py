@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -48,6 +50,8 @@ class _Answer(BaseHTTPRequestHandler):
         self.server.keys.append(self.headers["x-functions-key"])
         self.send_response(self.server.status)
         self.send_header("Location", f"http://127.0.0.1:{self.server.server_port}/elsewhere")
+        if self.server.status == HTTPStatus.TOO_MANY_REQUESTS:
+            self.send_header("Retry-After", "30")
         self.send_header("Content-Length", str(len(self.server.body)))
         self.end_headers()
         self.wfile.write(self.server.body)
@@ -154,6 +158,19 @@ def test_what_a_gateway_says_is_shown_and_no_command(
 
     assert ended.code == 3
     assert "| status 503\n  | # #vso[task.complete]\n  | ::error::no" in ended.shown
+
+
+@pytest.mark.parametrize("answering", [(429, b"{}")], indirect=True)
+def test_patience_ends_before_the_pause_that_a_gateway_asks_for(
+    run: Run, new_job: NewJob, answering: Elsewhere
+) -> None:
+    began = time.monotonic()
+
+    ended = run(new_job(url=url_of(answering), more={"INVOKE_PATIENCE": "2"}))
+
+    assert ended.code == 3
+    assert time.monotonic() - began < 10
+    assert len(answering.keys) == 2
 
 
 def test_a_method_that_is_not_granted_fails_the_job(run: Run, new_job: NewJob) -> None:
