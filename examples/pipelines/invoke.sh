@@ -5,6 +5,7 @@
 # Taken from the environment:
 #   INVOKE_URL              where the service is: https://NAME.azurewebsites.net
 #   INVOKE_KEY              the function key; empty where the service asks for none
+#   INVOKE_TOKEN            the token for a sign-in that stands before the service; empty: none does
 #   INVOKE_STEP             the file with the step: JSON where it ends in .json, else YAML
 #   INVOKE_NAME             tells apart two tasks that have the same step: of one job, or of jobs
 #                           that the product names alike
@@ -24,7 +25,7 @@
 # A re-run of a pipeline has another key, so the task runs again. A call repeated because of the
 # network has the same key, so it does not.
 
-# Tracing would print the function key.
+# Tracing would print the function key and the token.
 { set +x; } 2>/dev/null
 set -eu
 
@@ -71,8 +72,9 @@ read_settings() {
   url=${INVOKE_URL:-}
   key=${INVOKE_KEY:-}
   step=${INVOKE_STEP:-}
-  # No program started from here needs the key in its environment.
-  unset INVOKE_KEY
+  token=${INVOKE_TOKEN:-}
+  # No program started from here needs the key or the token in its environment.
+  unset INVOKE_KEY INVOKE_TOKEN
   time_limit=${INVOKE_TIMEOUT:-3600}
   patience=${INVOKE_PATIENCE:-300}
   outputs=${INVOKE_OUTPUTS:-}
@@ -93,6 +95,10 @@ read_settings() {
   case $key in
     "\$("*) end_with $REFUSED 'INVOKE_KEY is the name of a variable that the pipeline did not find.' ;;
     *[![:print:]]*) end_with $REFUSED 'INVOKE_KEY has a character in it that no key has.' ;;
+  esac
+  case $token in
+    "\$("*) end_with $REFUSED 'INVOKE_TOKEN is the name of a variable that the pipeline did not find.' ;;
+    *[![:graph:]]*) end_with $REFUSED 'INVOKE_TOKEN has a character in it that no token has.' ;;
   esac
   whole_number INVOKE_TIMEOUT "$time_limit"
   whole_number INVOKE_PATIENCE "$patience"
@@ -155,18 +161,22 @@ measure() {
   [ "$left" -le $REPLY_LIMIT ] || left=$REPLY_LIMIT
 }
 
+# Prints the line of curl's configuration for a header.
+secret_header() {
+  printf 'header = "%s: %s"\n' "$1" "$(printf '%s' "$2" | sed -e 's/\\/\\\\/g' -e 's/"/\\"/g')"
+}
+
 # Calls the service: sets status (000 without an answer), and writes $work/head and $work/body.
-# The key goes to curl through a pipe: it stands in no list of processes and in no file. Nothing
-# that ~/.curlrc says, such as to follow redirects, can lead it elsewhere.
+# Key and token go to curl through a pipe: they stand in no list of processes and in no file.
+# Nothing that ~/.curlrc says, such as to follow redirects, can lead them elsewhere.
 call() {
   measure
   : >"$work/head"
   : >"$work/body"
   status=$(
     {
-      [ -z "$key" ] || printf 'header = "x-functions-key: %s"\n' "$(
-        printf '%s' "$key" | sed -e 's/\\/\\\\/g' -e 's/"/\\"/g'
-      )"
+      [ -z "$key" ] || secret_header x-functions-key "$key"
+      [ -z "$token" ] || secret_header Authorization "Bearer $token"
     } | curl -q --config - --silent --show-error --connect-timeout 20 --max-time "$left" \
       --output "$work/body" --dump-header "$work/head" --write-out '%{http_code}' "$@" 2>"$work/error"
   ) && curl_code=0 || curl_code=$?
@@ -245,12 +255,27 @@ trouble_text() {
 
 refuse() {
   case $status in
-    401) say 'The service answered 401: the function key (INVOKE_KEY) is missing or wrong.' >&2 ;;
+    401) say "$(unauthorized_text)" >&2 ;;
     404) say "The service answered 404: there is no such route or task at $url." >&2 ;;
     *) say "The service answered $status, and the task has no outcome:" >&2 ;;
   esac
   trouble_text >&2
+  [ -z "$id" ] || say "The task: $url/api/invocations/$id" >&2
   exit $REFUSED
+}
+
+# Prints what a 401 means: a sign-in before the service names another scheme than the service does.
+unauthorized_text() {
+  case $(header www-authenticate | tr '[:upper:]' '[:lower:]') in
+    bearer*)
+      if [ -n "$token" ]; then
+        echo 'The sign-in before the service answered 401: the token (INVOKE_TOKEN) is wrong, has expired, or is for another audience.'
+      else
+        echo 'The sign-in before the service answered 401: it asks for a token (INVOKE_TOKEN).'
+      fi
+      ;;
+    *) echo 'The service answered 401: the function key (INVOKE_KEY) is missing or wrong.' ;;
+  esac
 }
 
 # Repeats the same call later, as long as patience lasts.

@@ -33,6 +33,7 @@ class Job:
         folder: Where it runs, with the step in ``step``.
         url: Where the service is.
         key: The function key.
+        token: For the sign-in before the service; empty: there is none.
         step: The step's file.
         timeout_s: How long it may wait.
         run: Stands for the run of the pipeline.
@@ -44,6 +45,7 @@ class Job:
     folder: Path
     url: str
     key: str
+    token: str = ""
     step: str = "step.json"
     timeout_s: int = 30
     run: int = 7
@@ -85,6 +87,7 @@ def _plain(shell: str) -> Callable[[Job], Ended]:
         variables = {
             "INVOKE_URL": job.url,
             "INVOKE_KEY": job.key,
+            "INVOKE_TOKEN": job.token,
             "INVOKE_STEP": job.step,
             "INVOKE_TIMEOUT": str(job.timeout_s),
             "INVOKE_IDEMPOTENCY_KEY": f"plain-{job.folder}-{job.run}-{job.attempt}",
@@ -117,6 +120,7 @@ def azure_pipelines(job: Job) -> Ended:
     given = {
         "url": job.url,
         "key": job.key,
+        "token": job.token,
         "step": job.step,
         "name": "deploy",
         "timeoutInSeconds": job.timeout_s,
@@ -149,6 +153,7 @@ def github(job: Job) -> Ended:
     given = {
         "url": job.url,
         "key": job.key,
+        "token": job.token,
         "step": job.step,
         "timeout-in-seconds": job.timeout_s,
         "job-index": 0,
@@ -180,6 +185,7 @@ def gitlab(job: Job) -> Ended:
     given = {
         "INVOKE_URL": job.url,
         "INVOKE_KEY": job.key,
+        "INVOKE_TOKEN": job.token,
         "INVOKE_STEP": job.step,
         "INVOKE_SCRIPT": str(SCRIPT),
         "INVOKE_TIMEOUT": str(job.timeout_s),
@@ -201,12 +207,11 @@ def jenkins(job: Job) -> Ended:
     """Run the shared step's shell as an agent does."""
     groovy = (EXAMPLES / "jenkins/vars/invokeRestApi.groovy").read_text(encoding="utf-8")
     written = re.search(r"writeFile file: '([^']+)', text: libraryResource\('([^']+)'\)", groovy)
-    credential = re.search(r"variable: '(\w+)'", groovy)
+    credentials = dict(re.findall(r"options\.(\w+), variable: '(\w+)'", groovy))
     environment = re.search(r"withEnv\(\[(.*?)\]\)", groovy, re.DOTALL)
     script = re.search(r"sh label: '[^']+', script: '''(.*?)'''", groovy, re.DOTALL)
     taken_up = re.search(r"readFile\('([^']+)'\)", groovy)
     assert written
-    assert credential
     assert environment
     assert script
     assert taken_up
@@ -228,7 +233,8 @@ def jenkins(job: Job) -> Ended:
         for text in re.findall(r"""["']([A-Z_]+=[^\n]*)["'],""", environment[1])
     )
     agent = {"BUILD_TAG": f"jenkins-{job.folder}-{job.run}{job.attempt:03}", "STAGE_NAME": "deploy"}
-    variables |= {credential[1]: job.key}
+    variables |= {credentials["credentialsId"]: job.key}
+    variables |= {credentials["tokenCredentialsId"]: job.token} if job.token else {}
     code, shown = _run(["sh", "-xe", "-c", script[1]], job, {**agent, **variables})
     return Ended(code=code, shown=shown, outputs=_file(job, taken_up[1]))
 

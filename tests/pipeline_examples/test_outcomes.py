@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.azurite import free_port
-from tests.pipeline_examples.conftest import HOSTILE
+from tests.pipeline_examples.conftest import HOSTILE, KEY
 from tests.pipeline_examples.products import PRODUCTS
+from tests.sign_in import TOKEN, sign_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,6 +87,42 @@ def test_a_wrong_key_fails_the_job(run: Run, new_job: NewJob) -> None:
     assert ended.code == 2
     assert "401: the function key (INVOKE_KEY) is missing or wrong" in ended.shown
     assert "another" not in ended.shown
+
+
+def test_a_service_behind_a_sign_in_is_called_with_a_token(
+    run: Run, new_job: NewJob, service: str
+) -> None:
+    with sign_in(service) as front:
+        ended = run(new_job(url=front.url, token=TOKEN, members={"outputs": OUTPUTS}))
+
+    assert ended.code == 0, ended.shown
+    assert ended.outputs
+    assert {shown for _, shown in front.tokens} == {f"Bearer {TOKEN}"}
+    assert TOKEN not in ended.shown
+
+
+@pytest.mark.parametrize(
+    ("token", "key", "said"),
+    [
+        ("", KEY, "The sign-in before the service answered 401: it asks for a token"),
+        (
+            "another",
+            KEY,
+            "The sign-in before the service answered 401: the token (INVOKE_TOKEN)",
+        ),
+        (TOKEN, "another", "401: the function key (INVOKE_KEY) is missing or wrong"),
+    ],
+    ids=["no token", "wrong token", "wrong key"],
+)
+def test_a_401_tells_the_sign_in_from_the_key(
+    new_job: NewJob, service: str, token: str, key: str, said: str
+) -> None:
+    with sign_in(service) as front:
+        ended = PRODUCTS["dash"](new_job(url=front.url, token=token, key=key))
+
+    assert ended.code == 2
+    assert said in ended.shown
+    assert "another\n" not in ended.shown
 
 
 def test_a_service_that_has_no_room_for_too_long_fails_the_job(

@@ -16,6 +16,7 @@ import pytest
 
 from tests.pipeline_examples.conftest import KEY
 from tests.pipeline_examples.products import EXAMPLES, PRODUCTS, ROOT, SCRIPT
+from tests.sign_in import TOKEN
 from tests.stores.middleman import Fault, middleman
 
 if TYPE_CHECKING:
@@ -140,14 +141,15 @@ def test_what_is_not_the_service_never_passes(
 
 
 @pytest.mark.parametrize("answering", [(302, b""), (307, b"")], indirect=True)
-def test_the_key_follows_no_redirect(run: Run, new_job: NewJob, answering: Elsewhere) -> None:
+def test_key_and_token_follow_no_redirect(run: Run, new_job: NewJob, answering: Elsewhere) -> None:
     (new_job().folder / ".curlrc").write_text("location\nverbose\n")
 
-    ended = run(new_job(url=url_of(answering)))
+    ended = run(new_job(url=url_of(answering), token=TOKEN))
 
     assert ended.code == 2
     assert answering.keys == [KEY]
     assert KEY not in ended.shown
+    assert TOKEN not in ended.shown
 
 
 @pytest.mark.parametrize("answering", [(503, b"##vso[task.complete]\r::error::no")], indirect=True)
@@ -188,11 +190,13 @@ def test_a_wrong_address_fails_the_job(run: Run, new_job: NewJob, service: str) 
     assert "404: there is no such route or task" in ended.shown
 
 
-def test_the_key_stands_in_no_list_of_processes_and_no_file(run: Run, new_job: NewJob) -> None:
-    """And curl has it in no environment, where a dump of its state would show it."""
+def test_key_and_token_stand_in_no_list_of_processes_and_no_file(run: Run, new_job: NewJob) -> None:
+    """And curl has them in no environment, where a dump of its state would show it."""
     folder = new_job().folder / "temporary"
     folder.mkdir()
-    job = new_job({"urlSuffix": "/slow"}, more={"SHELLOPTS": "xtrace", "TMPDIR": str(folder)})
+    job = new_job(
+        {"urlSuffix": "/slow"}, token=TOKEN, more={"SHELLOPTS": "xtrace", "TMPDIR": str(folder)}
+    )
     calls, files = set[bytes](), set[bytes]()
     with ThreadPoolExecutor(1) as beside:
         running = beside.submit(run, job)
@@ -207,9 +211,11 @@ def test_the_key_stands_in_no_list_of_processes_and_no_file(run: Run, new_job: N
 
     assert any(b"--data-binary" in one for one in calls)
     assert any(b"Content-Type" in one for one in files)
-    assert [one for one in calls | files if KEY.encode() in one] == []
+    secrets = (KEY.encode(), TOKEN.encode())
+    assert [one for one in calls | files if any(secret in one for secret in secrets)] == []
     assert running.result().code == 0
     assert KEY not in running.result().shown
+    assert TOKEN not in running.result().shown
     assert list(folder.iterdir()) == []
 
 
@@ -228,6 +234,8 @@ def read(path: Path) -> bytes:
         ({"INVOKE_STEP": "nothing.yaml"}, "no file nothing.yaml"),
         ({"INVOKE_KEY": "$(invokeKey)"}, "did not find"),
         ({"INVOKE_KEY": "a\nurl = https://elsewhere.example"}, "no key has"),
+        ({"INVOKE_TOKEN": "$(invokeToken)"}, "did not find"),
+        ({"INVOKE_TOKEN": "a\nurl = https://elsewhere.example"}, "no token has"),
         ({"INVOKE_TIMEOUT": "1h"}, "INVOKE_TIMEOUT takes"),
         ({"INVOKE_OUTPUTS": "xml"}, "INVOKE_OUTPUTS takes"),
         ({"INVOKE_OUTPUTS": "json", "INVOKE_OUTPUTS_FILE": ""}, "INVOKE_OUTPUTS_FILE is not set"),

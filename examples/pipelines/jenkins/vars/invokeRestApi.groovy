@@ -11,12 +11,19 @@
 // name: "${PLATFORM}-${REGION}". Jenkins tells nothing else that differs from cell to cell, and
 // without it the second cell would pass on the first one's result.
 //
+// Where a sign-in stands before the service, tokenCredentialsId names the secret text with a token
+// for it; or the step runs where INVOKE_TOKEN is set and masked.
+//
 // invoke.sh belongs into the library's folder resources. docs/pipelines.md has the rest.
 import groovy.json.JsonSlurperClassic
 
 Map call(Map options) {
   writeFile file: '.invoke/invoke.sh', text: libraryResource('invoke.sh')
-  withCredentials([string(credentialsId: options.credentialsId, variable: 'INVOKE_KEY')]) {
+  def secrets = [string(credentialsId: options.credentialsId, variable: 'INVOKE_KEY')]
+  if (options.tokenCredentialsId) {
+    secrets << string(credentialsId: options.tokenCredentialsId, variable: 'INVOKE_TOKEN')
+  }
+  withCredentials(secrets) {
     withEnv([
       "INVOKE_URL=${options.url}",
       "INVOKE_STEP=${options.step}",
