@@ -91,6 +91,10 @@ def _parser() -> argparse.ArgumentParser:
         help="a host key; without it, the variable INVOKE_KEY, which no list of processes shows",
     )
     smoke.add_argument(
+        "--token",
+        help="for a sign-in before it; without it, the variable INVOKE_TOKEN",
+    )
+    smoke.add_argument(
         "--connection", metavar="NAME", help="a connection whose target completes tasks"
     )
     smoke.add_argument(
@@ -103,6 +107,7 @@ def _smoke(options: argparse.Namespace) -> int:
     deployment = Deployment(
         url=options.url,
         key=options.key or os.environ.get("INVOKE_KEY") or None,  # noqa: TID251  # a secret of a shell
+        token=options.token or os.environ.get("INVOKE_TOKEN") or None,  # noqa: TID251  # likewise
         connection=options.connection,
         url_suffix=options.url_suffix,
     )

@@ -82,12 +82,14 @@ class Deployment:
     Attributes:
         url: Where it is, as callers write it.
         key: A host key; None where it asks for none.
+        token: For a sign-in that stands before it; None where none does.
         connection: Of a target that completes tasks; None leaves the callback out.
         url_suffix: Appended to that connection's URL.
     """
 
     url: str
     key: str | None = None
+    token: str | None = None
     connection: str | None = None
     url_suffix: str = ""
 
@@ -103,7 +105,8 @@ def smoke_test(
         callback_s: Whole seconds the target of the callback probe gets, 100 at most.
 
     Raises:
-        ConfigurationError: The URL or the key is none, or the key could be read on its way.
+        ConfigurationError: The URL, the key or the token is none, or they could be read on their
+            way.
     """
     url = _checked(deployment)
     findings = SimpleQueue[Finding]()
@@ -137,6 +140,8 @@ def _checked(deployment: Deployment) -> str:
         )
     if deployment.key is not None and not _KEY.fullmatch(deployment.key):
         raise ConfigurationError("The key has a character in it that no function key has.")
+    if deployment.token is not None and not _KEY.fullmatch(deployment.token):
+        raise ConfigurationError("The token has a character in it that no token has.")
     return url
 
 
@@ -205,9 +210,20 @@ class _Visit:
         headers: Mapping[str, str] | None = None,
         body: bytes | Iterable[bytes] | None = None,
         key: str | None = None,
+        signs_in: bool = False,
         read_s: float = _READ_S,
     ) -> _Answer:
         """Send one request; no redirect is followed, and nothing is tried again.
+
+        Args:
+            method: Of the request.
+            path: Of the request, with its query.
+            headers: Beside those for key and token.
+            body: Of the request; chunked where it comes in parts.
+            key: The function key to show; None shows none.
+            signs_in: Whether the token is shown, where one was given and the other side looks
+                like the service.
+            read_s: Seconds without a byte after which no answer is expected.
 
         Raises:
             _NotTriedError: A key would be shown to what does not look like the service.
@@ -216,6 +232,8 @@ class _Visit:
         shown = {"x-functions-key": key} if key else {}
         if key and not self.is_service:
             raise _NotTriedError("no key is shown to what does not answer as the service does")
+        if signs_in and self.deployment.token and self.is_service:
+            shown["Authorization"] = f"Bearer {self.deployment.token}"
         errors = self._requests.exceptions
         try:
             with self._requests.request(
@@ -243,6 +261,12 @@ class _Visit:
         self.is_reached = True
         return _Answer(answer.status_code, answer.headers, content)
 
+    def sign_in_text(self, answer: _Answer) -> str:
+        """Say what an answer of a sign-in means, to a caller that would have signed in."""
+        if self.deployment.token is None:
+            return f"{answer.shown}: a sign-in stands before it; give --token"
+        return f"{answer.shown}: the sign-in does not take the token"
+
 
 def _word(value: object) -> str:
     """Return a text of the other side where it is one harmless word; else nothing."""
@@ -265,7 +289,9 @@ def _health(visit: _Visit) -> str:
 
 
 def _public_address(visit: _Visit) -> str:
-    answer = visit.ask("GET", "/api/openapi.json")
+    answer = visit.ask("GET", "/api/openapi.json", signs_in=True)
+    if answer.asks_to_sign_in:
+        raise _ProbeError(visit.sign_in_text(answer))
     servers = answer.document.get("servers")
     try:
         told = str(servers[0]["url"])  # type: ignore[index]  # any other shape is caught
@@ -279,26 +305,31 @@ def _public_address(visit: _Visit) -> str:
 def _without_key(visit: _Visit) -> str:
     if visit.deployment.key is None:
         raise _NotTriedError("no key was given")
-    return _refused(visit.ask("GET", "/api/invocations?top=1"))
+    return _refused(visit, visit.ask("GET", "/api/invocations?top=1", signs_in=True))
 
 
 def _wrong_key(visit: _Visit) -> str:
     if visit.deployment.key is None:
         raise _NotTriedError("no key was given")
     wrong = {"x-functions-key": _WRONG_KEY}
-    return _refused(visit.ask("GET", "/api/invocations?top=1", headers=wrong))
+    answer = visit.ask("GET", "/api/invocations?top=1", headers=wrong, signs_in=True)
+    return _refused(visit, answer)
 
 
-def _refused(answer: _Answer) -> str:
+def _refused(visit: _Visit, answer: _Answer) -> str:
+    if answer.asks_to_sign_in:
+        raise _NotTriedError(visit.sign_in_text(answer))
     if answer.status != HTTPStatus.UNAUTHORIZED:
         raise _ProbeError(f"{answer.shown} instead of 401")
     return "status 401"
 
 
 def _given_key(visit: _Visit) -> str:
-    answer = visit.ask("GET", "/api/invocations?top=1", key=visit.deployment.key)
+    if visit.deployment.key is None:
+        raise _NotTriedError("no key was given")
+    answer = visit.ask("GET", "/api/invocations?top=1", key=visit.deployment.key, signs_in=True)
     if answer.asks_to_sign_in:
-        raise _ProbeError(f"{answer.shown}: it wants a sign-in beside the key")
+        raise _ProbeError(visit.sign_in_text(answer))
     if answer.status != HTTPStatus.OK or "value" not in answer.document:
         raise _ProbeError(f"{answer.shown} instead of 200 and a list")
     return "status 200"
@@ -360,13 +391,18 @@ def _sign_in(visit: _Visit) -> str:
 
 
 def _chunked_bodies(visit: _Visit) -> str:
+    if visit.deployment.key is None:
+        raise _NotTriedError("no key was given")
     answer = visit.ask(
         "POST",
         "/api/criteria/evaluate",
         headers={"Content-Type": "application/json"},
         body=iter([b'{"criteria": ', b'"eq(1, 1)", "body": null}']),
         key=visit.deployment.key,
+        signs_in=True,
     )
+    if answer.asks_to_sign_in:
+        raise _ProbeError(visit.sign_in_text(answer))
     if answer.status == HTTPStatus.LENGTH_REQUIRED:
         return "dropped by the platform, and refused with 411, as it should be"
     if answer.status != HTTPStatus.OK or answer.document.get("result") is not True:
@@ -395,8 +431,11 @@ def _callback(visit: _Visit) -> str:
         headers={"Content-Type": "application/json", "Prefer": f"wait={visit.callback_s}"},
         body=json.dumps(step).encode(),
         key=deployment.key,
+        signs_in=True,
         read_s=visit.callback_s + _READ_S,
     )
+    if answer.asks_to_sign_in:
+        raise _ProbeError(visit.sign_in_text(answer))
     if answer.status == HTTPStatus.OK:
         return f"the target completed the task after {monotonic() - began:.1f} s"
     if answer.status == HTTPStatus.ACCEPTED:
@@ -416,6 +455,7 @@ def _cancel(visit: _Visit, invocation_id: str) -> None:
             f"/api/invocations/{invocation_id}/cancel",
             body=b"",
             key=visit.deployment.key,
+            signs_in=True,
         )
 
 

@@ -27,10 +27,14 @@ class SignIn(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, upstream_port: int) -> None:
+    def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Guard)
-        self.upstream_port = upstream_port
+        self.upstream_port = 0
         self.tokens: list[tuple[str, str | None]] = []
+
+    def stand_before(self, upstream: str) -> None:
+        """Forward to the service at a URL of this machine."""
+        self.upstream_port = int(upstream.rpartition(":")[2])
 
     @property
     def url(self) -> str:
@@ -38,9 +42,11 @@ class SignIn(ThreadingHTTPServer):
 
 
 @contextmanager
-def sign_in(upstream: str) -> Iterator[SignIn]:
-    """Run one before the service at a URL until the context is left."""
-    with SignIn(int(upstream.rpartition(":")[2])) as server:
+def sign_in(upstream: str | None = None) -> Iterator[SignIn]:
+    """Run one until the context is left, before a service that may be named later."""
+    with SignIn() as server:
+        if upstream is not None:
+            server.stand_before(upstream)
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:

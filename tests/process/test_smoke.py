@@ -19,6 +19,7 @@ from invoke_core.errors import ConfigurationError
 from invoke_core.smoke import Deployment, Finding, Outcome, smoke_test
 from tests.azurite import free_port
 from tests.process.conftest import ROOT, run, running, url_in
+from tests.sign_in import TOKEN, sign_in
 
 if TYPE_CHECKING:
     import subprocess
@@ -128,6 +129,9 @@ def test_a_service_that_asks_for_no_key_is_told(tmp_path: Path) -> None:
     told = outcomes(with_key)
     assert (told["no key"], told["wrong key"]) == (Outcome.FAILED, Outcome.FAILED)
     assert Outcome.FAILED not in outcomes(without).values()
+    seen = {one.name: (one.outcome, one.seen) for one in without}
+    for name in ("no key", "wrong key", "given key", "chunked bodies"):
+        assert seen[name] == (Outcome.NOT_TRIED, "no key was given")
 
 
 def test_a_target_that_completes_nothing_fails_the_callback_and_leaves_no_task(
@@ -155,6 +159,52 @@ def test_an_address_that_callbacks_do_not_lead_to_is_told(tmp_path: Path) -> Non
     assert "PUBLIC_BASE_URL" in told["public address"].seen
 
 
+def test_a_deployment_behind_a_sign_in_works_with_a_token(tmp_path: Path) -> None:
+    with (
+        sign_in() as front,
+        deployed(tmp_path, "--function-key", KEY, settings={"PUBLIC_BASE_URL": front.url}) as url,
+    ):
+        front.stand_before(url)
+        target = ("--connection", "demo", "--url-suffix", "/work?seconds=0")
+        ended = smoke(front.url, "--token", TOKEN, *target)
+        shown = list(front.tokens)
+        other = run(
+            "invoke_core",
+            "smoke",
+            front.url,
+            settings={"INVOKE_KEY": KEY, "INVOKE_TOKEN": TOKEN},
+        )
+
+    seen = found(ended.stdout)
+    assert {outcome for outcome, _ in seen.values()} == {"ok"}, ended.stdout
+    assert (ended.returncode, ended.stderr, other.returncode) == (0, "", 0)
+    assert TOKEN not in ended.stdout + other.stdout
+    bearers = {path for path, token in shown if token == f"Bearer {TOKEN}"}
+    assert bearers == {
+        "/api/openapi.json",
+        "/api/invocations",
+        "/api/criteria/evaluate",
+    }
+
+
+@pytest.mark.parametrize(
+    ("token", "said"),
+    [(None, "give --token"), ("another-7f3c", "the sign-in does not take the token")],
+)
+def test_a_sign_in_that_does_not_let_the_caller_in_is_told_from_a_wrong_key(
+    tmp_path: Path, token: str | None, said: str
+) -> None:
+    with deployed(tmp_path, "--function-key", KEY) as url, sign_in(url) as front:
+        deployment = Deployment(url=front.url, key=KEY, token=token, connection="demo")
+        told = {one.name: one for one in smoke_test(deployment)}
+
+    behind = {"public address", "given key", "chunked bodies", "callback"}
+    assert {name for name, one in told.items() if one.outcome is Outcome.FAILED} == behind
+    assert all(said in told[name].seen for name in (*behind, "no key", "wrong key"))
+    assert told["no key"].outcome is told["wrong key"].outcome is Outcome.NOT_TRIED
+    assert told["sign-in exclusions"].outcome is Outcome.OK
+
+
 class Stranger(ThreadingHTTPServer):
     """Answers everything alike, and keeps the keys it was shown."""
 
@@ -167,6 +217,7 @@ class Stranger(ThreadingHTTPServer):
         self.answer = (status, headers, body)
         self.pause_s = pause_s
         self.keys = set[str | None]()
+        self.tokens = set[str | None]()
 
     def __enter__(self) -> Self:
         Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
@@ -187,6 +238,7 @@ class _Answer(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         status, headers, body = self.server.answer
         self.server.keys.add(self.headers["x-functions-key"])
+        self.server.tokens.add(self.headers["Authorization"])
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
@@ -212,17 +264,19 @@ class _Answer(BaseHTTPRequestHandler):
     ],
     ids=["page", "another health", "nothing", "redirect", "sign-in"],
 )
-def test_what_is_not_the_service_is_told_and_sees_no_key(
+def test_what_is_not_the_service_is_told_and_sees_no_key_and_no_token(
     stranger: tuple[int, dict[str, str], bytes],
 ) -> None:
     with Stranger(*stranger) as server:
-        findings = list(smoke_test(Deployment(url=server.url, key=KEY, connection="demo")))
+        deployment = Deployment(url=server.url, key=KEY, token=TOKEN, connection="demo")
+        findings = list(smoke_test(deployment))
 
     told = outcomes(findings)
     assert [one.name for one in findings] == NAMES
     assert told["health"] is told["challenge"] is told["discovery"] is Outcome.FAILED
     assert told["given key"] is told["callback"] is Outcome.NOT_TRIED
     assert KEY not in server.keys
+    assert f"Bearer {TOKEN}" not in server.tokens
 
 
 def test_a_sign_in_before_callbacks_and_health_is_told() -> None:
@@ -275,8 +329,9 @@ def test_what_speaks_no_http_is_told() -> None:
         Deployment(url="https://name.azurewebsites.net/?code=abc"),
         Deployment(url="https://name.azurewebsites.net", key="a\nb"),
         Deployment(url="https://[", key="k"),
+        Deployment(url="https://name.azurewebsites.net", token="a\nb"),
     ],
-    ids=["no scheme", "http", "user", "query", "key", "no host"],
+    ids=["no scheme", "http", "user", "query", "key", "no host", "token"],
 )
 def test_a_faulty_argument_is_refused_before_anything_is_sent(deployment: Deployment) -> None:
     with pytest.raises(ConfigurationError) as caught:
