@@ -31,14 +31,19 @@ _INVOCATION = b'{"id":"0f1c8a52-6a3c-4d0a-8a8e-2f1f6f0c5a11","state":"inProgress
 
 
 class Elsewhere(ThreadingHTTPServer):
-    """Answers everything with one status and one body: it is not the service, or half of it."""
+    """Answers everything with one status and one body: it is not the service, or half of it.
+
+    Attributes:
+        later: Statuses for those who ask again for an invocation, one after the other.
+    """
 
     daemon_threads = True
 
-    def __init__(self, status: int, body: bytes) -> None:
+    def __init__(self, status: int, body: bytes, later: tuple[int, ...] = ()) -> None:
         super().__init__(("127.0.0.1", 0), _Answer)
         self.status = status
         self.body = body
+        self.later = list(later)
         self.keys: list[str | None] = []
 
 
@@ -49,7 +54,8 @@ class _Answer(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.server.keys.append(self.headers["x-functions-key"])
-        self.send_response(self.server.status)
+        is_later = self.command == "GET" and "/log?" not in self.path and self.server.later
+        self.send_response(self.server.later.pop(0) if is_later else self.server.status)
         self.send_header("Location", f"http://127.0.0.1:{self.server.server_port}/elsewhere")
         if self.server.status == HTTPStatus.TOO_MANY_REQUESTS:
             self.send_header("Retry-After", "30")
@@ -100,8 +106,9 @@ def test_a_call_that_is_repeated_does_not_run_the_task_again(
     assert "trying again" in ended.shown
 
 
-def test_a_wait_outlasts_answers_that_are_lost(run: Run, new_job: NewJob, service: str) -> None:
-    """The first call is held for a second, since its time is that short; then it is asked for."""
+def test_an_answer_of_the_log_that_is_lost_changes_no_outcome(
+    run: Run, new_job: NewJob, service: str
+) -> None:
     with middleman(int(service.rpartition(":")[2])) as between:
         between.faults += [Fault.NONE, Fault.NONE, Fault.LOSE_ANSWER]
 
@@ -116,6 +123,27 @@ def test_a_wait_outlasts_answers_that_are_lost(run: Run, new_job: NewJob, servic
     assert ended.code == 1
     assert ended.shown.count("Starting: ") == 1
     assert "The task failed (statusCode)" in ended.shown
+
+
+@pytest.mark.parametrize("answering", [(202, _INVOCATION, (503, 424))], indirect=True)
+def test_a_wait_outlasts_answers_that_say_nothing(
+    run: Run, new_job: NewJob, answering: Elsewhere
+) -> None:
+    ended = run(new_job(url=url_of(answering)))
+
+    assert ended.code == 1
+    assert "No usable answer (status 503, curl 0); trying again." in ended.shown
+
+
+@pytest.mark.parametrize("answering", [(202, _INVOCATION, (401,))], indirect=True)
+def test_a_wait_that_is_refused_names_the_task_that_goes_on(
+    run: Run, new_job: NewJob, answering: Elsewhere
+) -> None:
+    ended = run(new_job(url=url_of(answering)))
+
+    assert ended.code == 2
+    assert "The service answered 401" in ended.shown
+    assert f"The task: {url_of(answering)}/api/invocations/0f1c8a52-" in ended.shown
 
 
 @pytest.mark.parametrize("answering", [(202, _INVOCATION), (408, _INVOCATION)], indirect=True)
