@@ -265,6 +265,8 @@ class _Visit:
         """Say what an answer of a sign-in means, to a caller that would have signed in."""
         if self.deployment.token is None:
             return f"{answer.shown}: a sign-in stands before it; give --token"
+        if not self.is_service:
+            return f"{answer.shown}: no token is shown to what does not answer as the service does"
         return f"{answer.shown}: the sign-in does not take the token"
 
 
@@ -317,7 +319,7 @@ def _wrong_key(visit: _Visit) -> str:
 
 
 def _refused(visit: _Visit, answer: _Answer) -> str:
-    if answer.asks_to_sign_in:
+    if answer.asks_to_sign_in and answer.status not in _REDIRECTS:
         raise _NotTriedError(visit.sign_in_text(answer))
     if answer.status != HTTPStatus.UNAUTHORIZED:
         raise _ProbeError(f"{answer.shown} instead of 401")

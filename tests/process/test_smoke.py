@@ -281,8 +281,10 @@ def test_what_is_not_the_service_is_told_and_sees_no_key_and_no_token(
 
 def test_a_sign_in_before_callbacks_and_health_is_told() -> None:
     with Stranger(401, {"WWW-Authenticate": 'Bearer realm="app"'}, b"") as server:
-        told = {one.name: one for one in smoke_test(Deployment(url=server.url))}
+        deployment = Deployment(url=server.url, token=TOKEN)
+        told = {one.name: one for one in smoke_test(deployment)}
 
+    assert "no token is shown" in told["public address"].seen
     assert "exclude /api/health" in told["health"].seen
     assert told["sign-in exclusions"].outcome is Outcome.FAILED
 
