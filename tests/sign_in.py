@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-TOKEN: Final = "eyJ0eXAi.eyJhdWQi.c2ln-nature_5f"
+TOKEN: Final = "head-7f3c.claims_9d0e.sign~/+a1b2=="
 """The only token that is taken."""
 
 _OPEN: Final = ("/api/health", "/azdo/")
