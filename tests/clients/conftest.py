@@ -7,7 +7,6 @@ import re
 import signal
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -143,16 +142,9 @@ def serving(store: str, *options: str) -> Iterator[Service]:
             process,
             lines,
         ):
-            service = Service(url_in(lines), target, lines)
-            output = process.stdout
-            assert output is not None
-            # Left unread, what it prints would fill the pipe and stop it.
-            reader = Thread(target=lambda: lines.extend(output))
-            reader.start()
-            yield service
+            yield Service(url_in(lines), target, lines)
             process.send_signal(signal.SIGINT)
             assert process.wait(20) == 0
-            reader.join()
 
 
 @pytest.fixture(scope="session", params=["sqlite", "azurite"])

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ def running(
     """Run a module in the background from the line that tells it is ready.
 
     Yields:
-        The process and the lines it has printed so far.
+        The process and the lines it has printed so far, all of them once the context is left. They
+        are read all the while: what it prints would otherwise fill the pipe and stop it.
     """
     with subprocess.Popen(  # noqa: S603  # our own program
         [sys.executable, "-m", module, *arguments],
@@ -68,16 +70,21 @@ def running(
         stderr=subprocess.STDOUT,
         text=True,
     ) as process:
+        output = process.stdout
+        assert output is not None
+        lines: list[str] = []
+        reader = Thread(target=lambda: lines.extend(line.rstrip("\n") for line in output))
         try:
-            assert process.stdout is not None
-            lines: list[str] = []
-            for line in process.stdout:
+            for line in output:
                 lines.append(line.rstrip("\n"))
                 if until in line:
                     break
+            reader.start()
             yield process, lines
         finally:
             process.kill()
+            if reader.ident is not None:
+                reader.join()
 
 
 def url_in(lines: list[str]) -> str:
