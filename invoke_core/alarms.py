@@ -32,9 +32,6 @@ _OVERLAP: Final = timedelta(seconds=15)
 _INDEX: Final = "due-"
 _AFTER_INDEX: Final = "due."
 _PAGE: Final = 200
-_LONGEST_DELAY_S: Final = 6 * 24 * 3600
-"""A message may not hide for longer than a week (Azure Queue Storage)."""
-
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TURN: Final = re.compile(r"\d{1,15}", re.ASCII)
 _PLAN_ID: Final = re.compile(r"[0-9A-Za-z._-]{1,100}", re.ASCII)
@@ -200,7 +197,7 @@ class QueueAlarms:
 
     def _send(self, alarm: Alarm, now: datetime) -> None:
         delay_s = max(0, math.ceil((alarm.at - now).total_seconds()))
-        self._messages.put(alarm.text(), delay_s=min(delay_s, _LONGEST_DELAY_S))
+        self._messages.put(alarm.text(), delay_s=delay_s)
 
 
 def _forgiving_remove(index: DueIndex, plan_id: str, at: datetime) -> None:

@@ -457,4 +457,9 @@ def _was_sent(record: Record) -> bool:
 def _effect(record: Record) -> Effect:
     if not _was_sent(record):
         return Effect.NONE
-    return Effect.UNKNOWN if record.invocation.response is None else Effect.ANSWERED
+    work = record.work
+    # An answer that is there while the task is sent again is that of the request before; one that
+    # is there while a status is asked is that of the operation.
+    is_sent_again = record.report_by is not None and not (work is not None and work.asks_status)
+    is_answered = record.invocation.response is not None and not is_sent_again
+    return Effect.ANSWERED if is_answered else Effect.UNKNOWN

@@ -342,10 +342,6 @@ class EntityStore(Protocol):
         ...
 
 
-LONGEST_DELAY_S: Final = 7 * 24 * 3600
-"""Longest time a message stays invisible (Azure Queue Storage)."""
-
-
 class AlarmMessages(Protocol):
     """Messages that come back after a while, to whichever process takes them."""
 
@@ -358,7 +354,7 @@ class AlarmMessages(Protocol):
 
         Args:
             text: No secret; at most 48 KiB in UTF-8.
-            delay_s: Whole seconds, 0 to ``LONGEST_DELAY_S``.
+            delay_s: Whole seconds, 0 to seven days (Azure Queue Storage).
 
         Raises:
             StoreUnavailableError: The queue cannot be reached or does not answer within some

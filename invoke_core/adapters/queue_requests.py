@@ -40,9 +40,6 @@ _API_VERSION: Final = "2022-11-02"
 _FOR_EVER: Final = -1
 _NOT_OURS: Final = frozenset({"MessageNotFound", "PopReceiptMismatch"})
 
-MOST_RECEIVED: Final = 32
-"""Most messages in one answer (Azure Queue Storage)."""
-
 
 @dataclass(frozen=True, slots=True)
 class Received:
@@ -153,7 +150,7 @@ class QueueRequests:
         """Return messages that are to be seen, fewer or none where there are no more.
 
         Args:
-            most: How many at most, up to ``MOST_RECEIVED``.
+            most: How many at most, up to 32 (Azure Queue Storage).
             hide_s: Seconds for which others do not see them.
         """
 

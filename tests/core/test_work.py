@@ -594,3 +594,16 @@ def test_any_order_of_events_keeps_what_is_promised() -> None:
     run_state_machine_as_test(
         TwoProcesses, settings=settings(max_examples=300, stateful_step_count=40, deadline=None)
     )
+
+
+def test_of_a_try_that_is_under_way_when_it_is_canceled_the_effect_is_unknown() -> None:
+    waits = advance(running(waiting(retries=1)), reported(BAD_STATUS), at(1))
+    again = advance(waits, begun("run-2"), at(4))
+
+    canceled = advance(waits, Canceled(), at(2)).invocation.reason
+    interrupted = advance(again, Canceled(), at(5)).invocation.reason
+
+    assert canceled is not None
+    assert canceled.effect is Effect.ANSWERED
+    assert interrupted is not None
+    assert interrupted.effect is Effect.UNKNOWN
