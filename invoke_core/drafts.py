@@ -11,6 +11,7 @@ from invoke_core.events import StatusUrl
 from invoke_core.inputs import read_task
 from invoke_core.lifecycle import skipped
 from invoke_core.model import (
+    MASK,
     CompletionEvent,
     Correlation,
     Effect,
@@ -22,7 +23,6 @@ from invoke_core.model import (
 )
 from invoke_core.records import LEASE_GRACE, REPORT_GRACE, Gate, Polling, Record, Work
 from invoke_core.resting import RestingStep, decode_step, encode_step
-from invoke_core.variables import Masker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -223,10 +223,12 @@ class Drafts:
 
     def kept(self, status_url: StatusUrl, plan_id: str) -> StatusUrl | None:
         """Return a status URL as it may be kept; None where it has a secret and there is no key."""
-        url = status_url.url
-        if not self.state_seal.available and Masker(()).show_url(url) != url:
+        # What is shown knows every secret: parameters by their names, those of the step, and those
+        # the connection's own URL holds.
+        if MASK in status_url.shown_url and not self.state_seal.available:
             return None
-        return replace(status_url, url=self._closed(url.encode(), plan_id).decode())
+        kept = self._closed(status_url.url.encode(), plan_id)
+        return replace(status_url, url=kept.decode())
 
     def _prepared(self, call: Call, correlation: Correlation) -> tuple[Prepared, str]:
         """Return the request of a call, and its AuthToken; empty where nobody is to call back."""

@@ -174,12 +174,12 @@ class Sending:
     def send(self, prepared: Prepared, *, left_s: float) -> Sent:
         """Send a request and judge what comes back; a failure is an outcome too.
 
+        Where the credential is a token that has to be fetched, that takes of the same time, and a
+        target that answers 401 is asked once more, with a new token (contract, section 7).
+
         Args:
             prepared: The request.
             left_s: Seconds left of the task's own time.
-
-        Where the credential is a token that has to be fetched, that takes of the same time, and a
-        target that answers 401 is asked once more, with a new token (contract, section 7).
         """
         timeout_s = self.timeout_s(left_s)
         if not isinstance(prepared.connection.auth, FetchedAuth):

@@ -600,6 +600,20 @@ def test_a_secret_in_a_status_url_is_not_kept_without_a_key(
         assert len(target.received) == 1
 
 
+def test_nor_is_a_status_url_below_a_key_in_the_connections_own(
+    target: Target, tmp_path: Path, azurite_connection: str, azurite_queues: Azurite
+) -> None:
+    account = connection_string(port_of(azurite_connection), queue_port=azurite_queues.port)
+    connections = demo_connections(f"{target.url}/${{HOOK_KEY}}")
+    client = make_client(tmp_path, connections, InvokeStorage=account, HOOK_KEY="k3y-of-the-hook")
+    target.reply = lambda _: accepted("operations/7")
+
+    code, message = code_and_message(polled(client))
+
+    assert (code, "STATE_KEY" in message) == ("pollFailed", True)
+    assert len(target.received) == 1
+
+
 def test_the_credential_of_the_connection_is_sent_with_each_status_request(
     client: Client, target: Target
 ) -> None:
