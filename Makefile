@@ -10,13 +10,22 @@ key = $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')-
 RUN_ENV := .venv/run-$(call key,requirements.txt)
 DEV_ENV := .venv/dev-$(call key,requirements.txt requirements-dev.txt)
 NODE_ENV := .venv/node-$(call digest,tests/node/package.json)
+BENCH_ENV := .venv/bench-$(call key,requirements.txt requirements-dev.txt benchmarks/requirements.txt)
+FUZZ_ENV := .venv/fuzz-$(call key,requirements.txt requirements-dev.txt fuzz/requirements.txt)
+# SECONDS is bash's own, so it is taken from the command line only.
+DURATION = $(if $(filter command line,$(origin SECONDS)),--seconds $(SECONDS))
 
-.PHONY: help run test check format host package lock clean
+.PHONY: help run test check format chaos fuzz contract bench soak host package lock clean
 help:
 	@echo 'make run     the service and a demo API on this machine, with four requests to try'
 	@echo 'make test    the tests'
 	@echo 'make check   lint, types and import contracts'
 	@echo 'make format  put the code into its one format'
+	@echo 'make chaos   kills, cuts and full disks under load, and what they cost (SECONDS=...)'
+	@echo 'make fuzz    hostile input of every kind (SECONDS=... for each)'
+	@echo 'make contract the API against its description (CASES=...)'
+	@echo 'make bench   what the service costs, beside others (BENCH=... names one, --smoke is short)'
+	@echo 'make soak    mixed traffic for a while, and whether anything grows (SECONDS=...)'
 	@echo 'make host    the app in Azure Functions Core Tools (func), for those who have it'
 	@echo 'make package the deployment package, as the platform builds it, and what it weighs'
 	@echo 'make lock    requirements.txt anew from requirements.in'
@@ -37,6 +46,21 @@ check: $(DEV_ENV)/ready
 format: $(DEV_ENV)/ready
 	$(DEV_ENV)/bin/ruff format .
 	$(DEV_ENV)/bin/ruff check --fix .
+
+chaos: $(DEV_ENV)/ready $(NODE_ENV)/ready
+	@NODE_PACKAGES="$(CURDIR)/$(NODE_ENV)/node_modules" $(DEV_ENV)/bin/python -m tests.chaos $(DURATION)
+
+fuzz: $(FUZZ_ENV)/ready
+	@$(FUZZ_ENV)/bin/python -m fuzz $(DURATION)
+
+contract: $(DEV_ENV)/ready
+	@$(DEV_ENV)/bin/python -m tests.contract $(if $(CASES),--cases $(CASES))
+
+bench: $(BENCH_ENV)/ready $(NODE_ENV)/ready
+	@NODE_PACKAGES="$(CURDIR)/$(NODE_ENV)/node_modules" $(BENCH_ENV)/bin/python -m benchmarks $(BENCH)
+
+soak: $(BENCH_ENV)/ready $(NODE_ENV)/ready
+	@NODE_PACKAGES="$(CURDIR)/$(NODE_ENV)/node_modules" $(BENCH_ENV)/bin/python -m benchmarks.soak $(DURATION)
 
 host: $(RUN_ENV)/ready
 	@command -v func >/dev/null || { echo 'Azure Functions Core Tools (func) are not on this machine; make run needs none.' >&2; exit 1; }
@@ -59,6 +83,10 @@ clean:
 	@$(call make_env,requirements.txt)
 .venv/dev-%/ready: | requirements.txt requirements-dev.txt
 	@$(call make_env,requirements-dev.txt)
+.venv/bench-%/ready: | requirements.txt requirements-dev.txt benchmarks/requirements.txt
+	@$(call make_env,benchmarks/requirements.txt)
+.venv/fuzz-%/ready: | requirements.txt requirements-dev.txt fuzz/requirements.txt
+	@$(call make_env,fuzz/requirements.txt)
 .venv/node-%/ready: | tests/node/package.json
 	@command -v npm >/dev/null || { echo 'make test needs Node.js 20 or newer with npm: the tests run an emulator of Azure Storage with it.' >&2; exit 1; }
 	@echo 'Preparing $(@D) (once) ...'
