@@ -15,8 +15,9 @@ from invoke_core.errors import (
     IdempotencyConflictError,
     InvocationNotFoundError,
 )
-from invoke_core.events import Seen
+from invoke_core.events import Replayed, Seen
 from invoke_core.journal import Claim
+from invoke_core.lifecycle import advance
 from invoke_core.records import takes_callbacks
 from invoke_core.transitions import MOST_TRIES
 
@@ -89,11 +90,27 @@ class Claims:
                 # What counts is what was stored: a claim may have changed hands before that.
                 if not hmac.compare_digest(loaded.record.content, content):
                     raise IdempotencyConflictError
-                return Begun(loaded=loaded, draft=None)
+                told = self._told(loaded)
+                if told is None:
+                    continue
+                return Begun(loaded=told, draft=None)
             else:
                 draft = self.drafts.draft(call, self.now())
             etag = claim.etag
         raise EntityConflictError
+
+    def _told(self, loaded: Loaded) -> Loaded | None:
+        """Note that this call is told of an invocation, so that nobody takes it back.
+
+        Returns:
+            The invocation; None where it has just been taken back, and the key is free again.
+        """
+        if advance(loaded.record, Replayed(), self.now()) is loaded.record:
+            return loaded
+        try:
+            return self.transitions.apply(loaded.plan_id, Replayed(), loaded=loaded)
+        except InvocationNotFoundError:
+            return None
 
     def _loaded(self, claim: Claim) -> Loaded | None:
         """Return the invocation a claim stands for, or None where it was never stored."""

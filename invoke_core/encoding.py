@@ -105,6 +105,7 @@ def encode_record(record: Record) -> bytes:
             "sealed": record.sealed,
             "claim": record.claim,
             "content": record.content,
+            "isReplayed": record.is_replayed,
         }
     )
 
@@ -123,6 +124,7 @@ def decode_record(value: bytes) -> Record:
         sealed=row["sealed"],
         claim=row["claim"],
         content=row["content"],
+        is_replayed=row.get("isReplayed", False),
     )
 
 

@@ -93,6 +93,16 @@ class Canceled:
 
 
 @dataclass(frozen=True, slots=True)
+class Replayed:
+    """Another call is told of the invocation, by its idempotency key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """The store failed while the invocation was written down, so nothing was sent, or will be."""
+
+
+@dataclass(frozen=True, slots=True)
 class Noted:
     """Something is to be remarked, once."""
 
@@ -104,4 +114,4 @@ class Seen:
     """Somebody looks; nothing but time has passed."""
 
 
-Event = Begun | Exchanged | TaskCompleted | Canceled | Noted | Seen
+Event = Begun | Exchanged | TaskCompleted | Canceled | Replayed | Withdrawn | Noted | Seen

@@ -399,19 +399,25 @@ class Journal:
         first = f"{index}-{_reversed_day(day)}"
         return self._summaries(index, first=first, after=after, most=_ENTRIES_AT_ONCE)
 
-    def withdraw(self, record: Record) -> None:
+    def withdraw(self, record: Record) -> bool:
         """Remove an invocation that was added and never run, if it is there as it was added.
 
         Args:
             record: As it was to be added.
+
+        Returns:
+            Whether it is gone, or stays as somebody has changed it; not where it stays because
+            another call was told of it.
 
         Raises:
             EntityConflictError: Somebody has written to it.
             StoreUnavailableError: The store did not answer.
         """
         loaded = self.load(record.invocation.id)
-        if loaded is None or loaded.record != record:
-            return
+        if loaded is None or replace(loaded.record, is_replayed=False) != record:
+            return True
+        if loaded.record.is_replayed:
+            return False
         # In one write: rows left behind would keep another invocation of this id from beginning.
         numbers = range(1, loaded.head.entries + 1)
         self._store.write(
@@ -422,6 +428,7 @@ class Journal:
             ],
         )
         self._remove_partition(loaded.plan_id)
+        return True
 
     def forget(self, summary: Summary, claim: str) -> None:
         """Remove an invocation whole; its index row goes last, so that a second try finds it.

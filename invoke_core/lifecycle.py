@@ -22,8 +22,10 @@ from invoke_core.events import (
     Event,
     Exchanged,
     Noted,
+    Replayed,
     StatusUrl,
     TaskCompleted,
+    Withdrawn,
 )
 from invoke_core.gates import MOST_EVALUATIONS
 from invoke_core.model import (
@@ -58,6 +60,14 @@ _SHORTEST_TOLD: Final = timedelta(seconds=1)
 """How soon a target is asked that says at once, unless the interval is shorter."""
 
 
+_NEVER_SENT: Final = Reason(
+    ReasonCode.INTERRUPTED,
+    "The store failed before the request could be sent, so nothing was sent; repeat the task with "
+    "another Idempotency-Key.",
+    Effect.NONE,
+)
+
+
 def advance(record: Record, event: Event, now: datetime) -> Record:
     """Return what an event makes of a record.
 
@@ -82,9 +92,21 @@ def advance(record: Record, event: Event, now: datetime) -> Record:
             record = _completed(record, result, now)
         case Canceled():
             record = _canceled(record, now)
+        case Replayed() if _may_be_withdrawn(record) and not record.is_replayed:
+            record = replace(record, is_replayed=True)
+        case Withdrawn() if _may_be_withdrawn(record):
+            record = _ended(record, Ending.INTERRUPTION, Result.FAILED, _NEVER_SENT, now)
         case Noted(issue) if not record.is_final and issue not in record.invocation.issues:
             record = _with_issues(record, issue)
     return _turned(before, record)
+
+
+def _may_be_withdrawn(record: Record) -> bool:
+    """Tell whether the call that stored an invocation may have been refused.
+
+    What is left to do of a task is done by whoever comes to it, so such a one is sent in any case.
+    """
+    return not record.is_final and record.work is None and record.report_by is not None
 
 
 def _turned(before: Record, after: Record) -> Record:

@@ -151,6 +151,8 @@ class Record:
         sealed: The secrets of the step, sealed with the AuthToken; empty where there are none.
         claim: Partition key of the idempotency row that names this invocation; empty without.
         content: Hash of what was asked under that key; empty without.
+        is_replayed: Whether another call with that key was told of it while its first request was
+            not answered, so that it cannot be taken back any more.
     """
 
     invocation: Invocation
@@ -163,6 +165,7 @@ class Record:
     sealed: str = field(default="", repr=False)
     claim: str = ""
     content: str = ""
+    is_replayed: bool = False
 
     @property
     def is_final(self) -> bool:

@@ -304,7 +304,7 @@ def _working_app(settings: Settings, *, platform_auth: bool) -> App:
         alarms=alarms,
         listing=listing,
         wakeups=wakeups,
-        withdrawals=Withdrawals(journal, sleep, _run_later),
+        withdrawals=Withdrawals(journal, transitions, sleep, _run_later),
         places=places,
         limits=limits,
         now=_now,

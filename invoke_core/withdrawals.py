@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from invoke_core.errors import EntityConflictError, StoreUnavailableError
+from invoke_core.events import Withdrawn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from invoke_core.journal import Journal
     from invoke_core.records import Record
+    from invoke_core.transitions import Transitions
 
 DELAYS_S: Final = (1, 4, 10, 20, 40, 80)
 """When it is tried, each time so long after the time before."""
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +25,19 @@ class Withdrawals:
 
     A store that stops answering while an invocation is written down leaves it open whether that
     took place. The caller is told that nothing was sent, and may call again with the same key; a
-    record left behind would have that call wait for a request nobody sends.
+    record left behind would have that call wait for a request nobody sends. Where such a call came
+    first and was told of the record, it cannot go any more; it ends, and tells that nothing was
+    sent.
 
     Attributes:
         journal: Where the record may be.
+        transitions: End one that has to stay.
         sleep: Waits for some seconds.
         run_later: Runs something beside the call.
     """
 
     journal: Journal
+    transitions: Transitions
     sleep: Callable[[float], None]
     run_later: Callable[[Callable[[], None]], None]
 
@@ -50,9 +53,8 @@ class Withdrawals:
         for delay_s in DELAYS_S:
             self.sleep(delay_s)
             try:
-                self.journal.withdraw(record)
-            except StoreUnavailableError:
+                if not self.journal.withdraw(record):
+                    self.transitions.apply(record.invocation.id, Withdrawn())
+            except (StoreUnavailableError, EntityConflictError):
                 continue
-            except EntityConflictError:
-                _log.warning("invocation %s has changed and stays", record.invocation.id)
             return

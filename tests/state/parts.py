@@ -218,6 +218,7 @@ def make_service(
     places_count: int = 64,
     state_key: bytes = bytes(range(32)),
     sender: Sender | None = None,
+    run_later: Callable[[Callable[[], None]], None] = lambda work: work(),
 ) -> InvokeService:
     """Return a service with the connections 'demo' and 'other', which lead to a URL."""
     instance = Instance(store, now)
@@ -276,7 +277,7 @@ def make_service(
         listing=instance.listing,
         wakeups=instance.wakeups,
         withdrawals=Withdrawals(
-            instance.journal, sleep=lambda _: None, run_later=lambda work: work()
+            instance.journal, instance.transitions, sleep=lambda _: None, run_later=run_later
         ),
         places=places,
         limits=uses,

@@ -11,13 +11,14 @@ from invoke_core.errors import StoreUnavailableError
 from invoke_core.events import Canceled, TaskCompleted
 from invoke_core.journal import Journal
 from invoke_core.lifecycle import advance
-from invoke_core.model import Result, State
+from invoke_core.model import Effect, Result, State
 from invoke_core.withdrawals import DELAYS_S, Withdrawals
 from tests.api.target import Reply
 from tests.state.parts import (
     START,
     Around,
     Clock,
+    Instance,
     LosingStore,
     all_rows,
     call,
@@ -27,7 +28,7 @@ from tests.state.parts import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from invoke_core.ports import Change, Entity, EntityStore
     from tests.api.target import Received, Target
@@ -35,19 +36,26 @@ if TYPE_CHECKING:
 KEY = "order-4711"
 
 
-class LosingAt(Around):
-    """A store that loses the answer to its n-th write, which takes place."""
+def withdrawals(store: EntityStore, sleep: Callable[[float], None]) -> Withdrawals:
+    instance = Instance(store, Clock())
+    return Withdrawals(instance.journal, instance.transitions, sleep, lambda work: work())
 
-    def __init__(self, store: EntityStore, *, write: int) -> None:
+
+class LosingAt(Around):
+    """A store that loses its n-th write, or only the answer to it."""
+
+    def __init__(self, store: EntityStore, *, write: int, done: bool = True) -> None:
         super().__init__(store)
         self._left = write
+        self._done = done
 
     def write(self, partition_key: str, changes: Sequence[Change]) -> list[str]:
         self._left -= 1
-        etags = self.inner.write(partition_key, changes)
-        if self._left == 0:
-            raise StoreUnavailableError("InvokeStorage", "its answer was lost")
-        return etags
+        if self._left != 0:
+            return self.inner.write(partition_key, changes)
+        if self._done:
+            self.inner.write(partition_key, changes)
+        raise StoreUnavailableError("InvokeStorage", "its answer was lost")
 
 
 @pytest.mark.parametrize("mode", ["true", "false"])
@@ -69,6 +77,55 @@ def test_a_refused_call_does_not_use_up_its_key_though_it_was_stored(
     assert view.invocation.response is not None
 
 
+@pytest.mark.parametrize("mode", ["true", "false"])
+def test_what_another_call_was_told_of_stays_and_tells_that_nothing_was_sent(
+    mode: str, store: EntityStore, target: Target
+) -> None:
+    losing = LosingAt(store, write=4)
+    left: list[Callable[[], None]] = []
+    service = make_service(losing, url=target.url, now=Clock(), run_later=left.append)
+    task = call(KEY, waitForCompletion=mode)
+    with pytest.raises(StoreUnavailableError):
+        service.run(task)
+
+    # Another process is asked before this one can take back what it stored.
+    view = service.run(task)
+    for work in left:
+        work()
+    ended, _ = service.read(view.invocation.id)
+    again = service.run(task)
+
+    assert view.is_replay
+    assert view.invocation.state is State.IN_PROGRESS
+    assert ended.invocation.result is Result.FAILED
+    assert ended.invocation.reason is not None
+    assert ended.invocation.reason.effect is Effect.NONE
+    assert again.invocation == ended.invocation
+    assert target.received == []
+
+
+def test_what_another_call_began_under_the_same_id_goes_on(
+    store: EntityStore, target: Target
+) -> None:
+    """The record was lost on its way, and another call took its place over."""
+    losing = LosingAt(store, write=4, done=False)
+    left: list[Callable[[], None]] = []
+    service = make_service(losing, url=target.url, now=Clock(), run_later=left.append)
+    task = call(KEY, waitForCompletion="true")
+    with pytest.raises(StoreUnavailableError):
+        service.run(task)
+    begun = service.run(task)
+    again = service.run(task)
+
+    for work in left:
+        work()
+
+    assert again.is_replay
+    view, _ = service.read(begun.invocation.id)
+    assert view.invocation.state is State.IN_PROGRESS
+    assert len(target.received) == 1
+
+
 def test_it_is_tried_until_the_store_answers_again(store: EntityStore) -> None:
     losing = LosingStore(store)
     journal = Journal(losing, new_id=new_id)
@@ -77,7 +134,7 @@ def test_it_is_tried_until_the_store_answers_again(store: EntityStore) -> None:
     slept: list[float] = []
     losing.lose = [False, False]
 
-    Withdrawals(journal, sleep=slept.append, run_later=lambda work: work()).later(record)
+    withdrawals(losing, slept.append).later(record)
 
     assert slept == list(DELAYS_S[:3])
     assert journal.load(record.invocation.id) is None
@@ -90,7 +147,7 @@ def test_what_somebody_has_changed_since_stays(store: EntityStore) -> None:
     loaded = journal.add(record, [])
     journal.save(loaded, advance(record, Canceled(), START), [])
 
-    Withdrawals(journal, sleep=lambda _: None, run_later=lambda work: work()).later(record)
+    withdrawals(store, lambda _: None).later(record)
 
     kept = journal.load(record.invocation.id)
     assert kept is not None
