@@ -59,9 +59,13 @@ def _take_mounts() -> None:
     unshare = shutil.which("unshare") or "unshare"
     for options in (["-m"], ["-Urm"]):
         probe = [unshare, *options, "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
-        if shutil.which("unshare") and subprocess.run(  # noqa: S603  # our own command line
-            probe, check=False, capture_output=True
-        ).returncode == 0:
+        if (
+            shutil.which("unshare")
+            and subprocess.run(  # noqa: S603  # our own command line
+                probe, check=False, capture_output=True
+            ).returncode
+            == 0
+        ):
             os.environ["CHAOS_MOUNTS"] = "1"
             again = [unshare, *options, sys.executable, "-m", "tests.chaos", *sys.argv[1:]]
             os.execv(unshare, again)  # noqa: S606  # likewise

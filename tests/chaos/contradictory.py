@@ -31,12 +31,12 @@ def contradictory(ledger: Ledger, kept: Mapping[str, Kept]) -> Iterator[Hit]:
     for told in ledger.told:
         if told.status is not None and told.status >= 400 and told.status != 424:
             yield from _refusal(told, told.item or told.plan, PROBLEM)
-    for answer in (*ledger.reported, *ledger.added):
-        if answer.status is not None and answer.status >= 400 and answer.status != 401:
-            yield from _refusal(answer, answer.plan, _JSON)
-    for answer in (*ledger.reported, *ledger.added):
+    services: list[Reported | Added] = [*ledger.reported, *ledger.added]
+    for answer in services:
         if answer.status == 401:
             yield Hit("contradictory", "a right token refused", answer.plan, "401")
+        elif answer.status is not None and answer.status >= 400:
+            yield from _refusal(answer, answer.plan, _JSON)
 
 
 def _results(ledger: Ledger, kept: Mapping[str, Kept]) -> Iterator[Hit]:

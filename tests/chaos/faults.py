@@ -65,7 +65,7 @@ class Faults:
     def _go_on(self) -> None:
         waiting: list[str] = []
         longest_stop = int(self._is_long)
-        while not self._stopping.wait(self._chance.uniform(0.3, 2.5) * self._scale):
+        while not self._stopping.wait(self._chance.uniform(0.5, 4.0) * self._scale):
             self._running = [one for one in self._running if one.is_alive()]
             if len(self._running) > 1:
                 continue

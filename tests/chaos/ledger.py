@@ -154,8 +154,9 @@ class Ledger:
 
     def item_of(self) -> dict[str, Item]:
         """Return the task of each id."""
-        named = [(one.plan, one.item) for one in (*self.told, *self.received) if one.plan]
-        return {plan: self.items[item] for plan, item in named if item in self.items}
+        named = [(one.plan, one.item) for one in self.told]
+        named += [(one.plan, one.item) for one in self.received]
+        return {plan: self.items[item] for plan, item in named if plan and item in self.items}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -100,9 +100,7 @@ class Callers:
             headers["Idempotency-Key"] = task.item.name
         body = json.dumps(task.step).encode()
         answer = call(instance.port, "POST", "/api/invocations", body=body, headers=headers)
-        found = told(
-            answer, how="create", server=instance.number, item=task.item.name, trace=trace
-        )
+        found = told(answer, how="create", server=instance.number, item=task.item.name, trace=trace)
         self._ledger.told.append(found)
         if found.plan:
             self._known.append(found.plan)

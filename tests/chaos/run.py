@@ -21,8 +21,10 @@ from tests.chaos.target import Target
 from tests.chaos.worlds import AzuriteWorld, SqliteWorld
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
+
+    from tests.chaos.worlds import World
 
 EXCHANGE_S: Final = 2
 CLOCKS_S: Final = (12.0, -12.0)
@@ -33,7 +35,10 @@ A message of the queue that a killed host had received is hidden for ten minutes
 """
 
 _STARTED_S: Final = 60.0
-_WORLDS: Final = {"sqlite": SqliteWorld, "azurite": AzuriteWorld}
+_WORLDS: Final[Mapping[str, Callable[[Path, Sequence[Instance]], World]]] = {
+    "sqlite": SqliteWorld,
+    "azurite": AzuriteWorld,
+}
 
 
 def run(store: str, *, seconds: float, settle_s: float, seed: str, folder: Path) -> Report:

@@ -113,4 +113,4 @@ def _ask(port: int, path: str) -> Answer:
         if answer.status not in {None, 503}:
             return answer
         time.sleep(1)
-    return answer
+    return call(port, "GET", path, timeout_s=_TIMEOUT_S)

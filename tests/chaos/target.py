@@ -9,7 +9,7 @@ from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from queue import SimpleQueue
 from threading import Event, Lock, Thread
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from tests.chaos.ledger import Received
 
@@ -76,7 +76,7 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 256
     world: Target
 
-    def handle_error(self, *_: Any) -> None:
+    def handle_error(self, *_: object) -> None:
         """Say nothing where a process was killed while it was answered."""
 
 

@@ -9,7 +9,6 @@ import sqlite3
 import subprocess
 import time
 from contextlib import closing, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from tests.azurite import connection_string, start_azurite
@@ -17,6 +16,7 @@ from tests.chaos.proxy import Cut, Proxy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from tests.chaos.instances import Instance
 
@@ -98,7 +98,7 @@ class AzuriteWorld:
         self._proxies = {}
         for kind in ("table", "queue"):
             (folder / kind).mkdir()
-            server = start_azurite(folder / kind, kind=kind)  # type: ignore[arg-type]  # one of two
+            server = start_azurite(folder / kind, kind=kind)
             self._servers.append(server)
             self._proxies[kind] = Proxy(server.port)
         ports = {kind: proxy.port for kind, proxy in self._proxies.items()}
