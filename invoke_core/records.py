@@ -207,6 +207,15 @@ def survives_interruption(record: Record) -> bool:
     return work.interruptions < MOST_INTERRUPTIONS and request.method not in SENT_ONCE
 
 
+def is_overtaken(record: Record, now: datetime) -> bool:
+    """Tell whether the process that was to send a request comes too late to.
+
+    It stood still since it wrote the record down: others may have taken the request over by now,
+    or told somebody that it was interrupted. That of a callback nobody else sends.
+    """
+    return record.report_by is not None and now >= record.report_by and not record.waits_for_callback
+
+
 def alarm_at(record: Record) -> datetime | None:
     """Return when somebody has to look after an invocation, or None where nobody has.
 

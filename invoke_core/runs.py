@@ -25,7 +25,7 @@ from invoke_core.events import Begun, Exchanged, Noted, Seen
 from invoke_core.limits import Use
 from invoke_core.model import Effect, Issue, IssueType, Reason, ReasonCode, Result
 from invoke_core.prepared import Sent
-from invoke_core.records import LEASE_GRACE, alarm_at
+from invoke_core.records import LEASE_GRACE, alarm_at, is_overtaken
 from invoke_core.retries import told_pause
 from invoke_core.telemetry import given_up_line, tell
 from invoke_core.variables import Masker
@@ -158,14 +158,15 @@ class Runs:
                 loaded.plan_id, begun, loaded=loaded, body_bytes=len(body or b"")
             )
             record = loaded.record
-            if record.is_final or record.work is None or record.work.holder != holder:
+            is_mine = record.work is not None and record.work.holder == holder
+            if record.is_final or not is_mine or is_overtaken(record, self.now()):
                 use.counts = False
                 return loaded
             if isinstance(run, Further):
                 sent = self.sending.send(run.prepared, left_s=self._left_s(record))
             else:
                 use.counts = False
-                asks_status = record.work.asks_status
+                asks_status = record.work is not None and record.work.asks_status
                 sent = Sent(
                     outcome=Exchanged(
                         result=Result.FAILED, reason=run, may_start_anew=not asks_status

@@ -22,7 +22,7 @@ from invoke_core.lifecycle import advance
 from invoke_core.limits import Use
 from invoke_core.log import change_lines, opening_lines
 from invoke_core.model import Issue, IssueType, Result, State
-from invoke_core.records import alarm_at, end_of, over_at, shown
+from invoke_core.records import alarm_at, end_of, is_overtaken, over_at, shown
 from invoke_core.telemetry import end_line, not_stored_line, tell
 
 if TYPE_CHECKING:
@@ -233,6 +233,8 @@ class InvokeService:
     def _run_stored(self, draft: Draft, loaded: Loaded, last_start: datetime) -> _Begun:
         if not draft.is_sent_now:
             return _Begun(self._view(loaded))
+        if is_overtaken(draft.record, self.now()):
+            return _Begun(self._view(self._seen(loaded.plan_id)))
         sent = self.sending.send(draft.prepared, left_s=draft.prepared.task.timeout_s)
         outcome = self.runs.outcome(draft.record, sent, held_until=last_start)
         try:

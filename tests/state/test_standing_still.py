@@ -1,0 +1,107 @@
+"""A process that stands still for longer than its lease, and goes on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from invoke_core.model import ReasonCode, Result, State
+from tests.state.parts import Around, Clock, call, later, make_service, ring_all, with_options
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from invoke_core.ports import Change, EntityStore
+    from invoke_core.service import InvokeService
+    from tests.api.target import Target
+
+KEY = "order-4711"
+POST = call(method="POST")
+GET = call(method="GET")
+
+
+class Standing(Around):
+    """A store over whose n-th write of a record the process stands still for some minutes."""
+
+    def __init__(self, store: EntityStore, clock: Clock, *, record: int) -> None:
+        super().__init__(store)
+        self._clock = clock
+        self._left = record
+
+    def write(self, partition_key: str, changes: Sequence[Change]) -> list[str]:
+        etags = self.inner.write(partition_key, changes)
+        if any(change.row_key == "a.plan" for change in changes):
+            self._left -= 1
+            if self._left == 0:
+                self._clock.go_on(minutes=5)
+        return etags
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def standing(store: EntityStore, target: Target, clock: Clock, *, record: int) -> InvokeService:
+    return make_service(Standing(store, clock, record=record), url=target.url, now=clock)
+
+
+def test_a_call_that_others_take_for_lost_is_not_sent(
+    store: EntityStore, target: Target, clock: Clock
+) -> None:
+    service = standing(store, target, clock, record=1)
+
+    view = service.run(call(KEY, method="POST"))
+
+    assert view.invocation.reason is not None
+    assert view.invocation.reason.code is ReasonCode.INTERRUPTED
+    assert target.received == []
+
+
+def test_a_call_that_others_take_over_is_sent_by_them_alone(
+    store: EntityStore, target: Target, clock: Clock
+) -> None:
+    service = standing(store, target, clock, record=1)
+
+    view = service.run(with_options(GET, retries=1))
+    assert view.invocation.state is State.IN_PROGRESS
+    assert target.received == []
+    ring_all(store, service, clock)
+
+    ended, _ = service.read(view.invocation.id)
+    assert ended.invocation.result is Result.SUCCEEDED
+    assert len(target.received) == 1
+
+
+def test_a_run_that_ended_as_interrupted_is_not_sent(
+    store: EntityStore, target: Target, clock: Clock
+) -> None:
+    # The first write is that of the call, the second the claim of the run.
+    service = standing(store, target, clock, record=2)
+
+    view = service.run(later(POST))
+    ring_all(store, service, clock)
+
+    ended, _ = service.read(view.invocation.id)
+    assert ended.invocation.reason is not None
+    assert ended.invocation.reason.code is ReasonCode.INTERRUPTED
+    assert target.received == []
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_callback_that_nobody_else_sends_is_sent(
+    is_async: bool,  # noqa: FBT001  # a parameter of the test
+    store: EntityStore,
+    target: Target,
+    clock: Clock,
+) -> None:
+    service = standing(store, target, clock, record=2 if is_async else 1)
+    task = call(waitForCompletion="true")
+
+    view = service.run(later(task) if is_async else task)
+    ring_all(store, service, clock)
+
+    ended, _ = service.read(view.invocation.id)
+    assert ended.invocation.state is State.IN_PROGRESS
+    assert len(target.received) == 1
