@@ -21,7 +21,7 @@ from invoke_core.model import (
     Reason,
     State,
 )
-from invoke_core.records import LEASE_GRACE, REPORT_GRACE, Gate, Polling, Record, Work
+from invoke_core.records import LEASE_GRACE, Gate, Polling, Record, Work
 from invoke_core.resting import RestingStep, decode_step, encode_step
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ class Drafts:
                 issues=tuple(Issue(IssueType.WARNING, text) for text in prepared.warnings),
             ),
             continue_on_error=task.continue_on_error,
-            report_by=None if waits else created_at + exchange + _grace(work),
+            report_by=None if waits else created_at + exchange + LEASE_GRACE,
             work=work,
             token_hash=_hash(token),
             sealed=self._sealed(task, token),
@@ -296,10 +296,6 @@ def _not_run(prepared: Prepared, record: Record, skip: Skip) -> Draft:
         record=skipped(record, Reason(skip.code, show(skip.message), Effect.NONE)),
         condition=tuple(show(line) for line in skip.trace),
     )
-
-
-def _grace(work: Work | None) -> timedelta:
-    return REPORT_GRACE if work is None else LEASE_GRACE
 
 
 def _hash(token: str) -> str:

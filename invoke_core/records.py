@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
     from invoke_core.model import Invocation, Result
 
-REPORT_GRACE: Final = timedelta(seconds=10)
-"""How long after its exchange had to be over a process gets to write down what came of it."""
-
 CLOCK_DIFFERENCE: Final = timedelta(seconds=30)
 """By how much the clocks of processes may differ (design)."""
 
 LEASE_GRACE: Final = timedelta(seconds=40)
-"""The same where another process takes over then: clocks may differ by 30 seconds (design)."""
+"""How long after its exchange had to be over a process gets to write down what came of it.
+
+Then others take it for lost, by clocks that may be 30 seconds ahead (design).
+"""
 
 HELD_GRACE: Final = timedelta(seconds=5)
 """How long the process of a call has a due request to itself before others may send it."""
@@ -213,7 +213,9 @@ def is_overtaken(record: Record, now: datetime) -> bool:
     It stood still since it wrote the record down: others may have taken the request over by now,
     or told somebody that it was interrupted. That of a callback nobody else sends.
     """
-    return record.report_by is not None and now >= record.report_by and not record.waits_for_callback
+    return (
+        record.report_by is not None and now >= record.report_by and not record.waits_for_callback
+    )
 
 
 def alarm_at(record: Record) -> datetime | None:

@@ -1,4 +1,4 @@
-"""A process that stands still for longer than its lease, and goes on."""
+"""Processes that stand still for longer than their lease, or whose clocks differ."""
 
 from __future__ import annotations
 
@@ -7,14 +7,25 @@ from typing import TYPE_CHECKING
 import pytest
 
 from invoke_core.model import ReasonCode, Result, State
-from tests.state.parts import Around, Clock, call, later, make_service, ring_all, with_options
+from invoke_core.records import CLOCK_DIFFERENCE
+from tests.api.target import Reply
+from tests.state.parts import (
+    EXCHANGE_S,
+    Around,
+    Clock,
+    call,
+    later,
+    make_service,
+    ring_all,
+    with_options,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from invoke_core.ports import Change, EntityStore
-    from invoke_core.service import InvokeService
-    from tests.api.target import Target
+    from invoke_core.service import InvokeService, View
+    from tests.api.target import Received, Target
 
 KEY = "order-4711"
 POST = call(method="POST")
@@ -105,3 +116,26 @@ def test_a_callback_that_nobody_else_sends_is_sent(
     ended, _ = service.read(view.invocation.id)
     assert ended.invocation.state is State.IN_PROGRESS
     assert len(target.received) == 1
+
+
+def test_a_call_under_way_is_not_taken_for_lost_by_a_clock_that_is_ahead(
+    store: EntityStore, target: Target, clock: Clock
+) -> None:
+    service = make_service(store, url=target.url, now=clock)
+    clock_ahead = Clock(clock.at + CLOCK_DIFFERENCE)
+    ahead = make_service(store, url=target.url, now=clock_ahead)
+    task = call(KEY, method="POST")
+    told: list[View] = []
+
+    def reply(_: Received) -> Reply:
+        # As late as an exchange may be.
+        clock_ahead.go_on(seconds=EXCHANGE_S)
+        told.append(ahead.run(task))
+        return Reply()
+
+    target.reply = reply
+
+    view = service.run(task)
+
+    assert [one.invocation.state for one in told] == [State.IN_PROGRESS]
+    assert view.invocation.result is Result.SUCCEEDED
