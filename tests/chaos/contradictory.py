@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 PROBLEM = "application/problem+json"
 _JSON = "application/json"
+_SOONEST_LOST_S = 10.0
+"""No process may be taken for lost sooner, by any clock."""
+
 _OUTCOMES = frozenset({200, 202, 424})
 
 
@@ -89,6 +92,7 @@ def _going_back(ledger: Ledger) -> Iterator[Hit]:
 
 def _failures_after_the_send(ledger: Ledger) -> Iterator[Hit]:
     sent = {one.trace for one in ledger.received} - {""}
+    succeeded = {one.trace for one in ledger.received if one.answered == 200} - {""}
     for told in ledger.told:
         name = told.plan or told.item
         evidence = f"{told.status} {told.code} at {told.at:.2f} by instance {told.server}"
@@ -102,6 +106,9 @@ def _failures_after_the_send(ledger: Ledger) -> Iterator[Hit]:
             yield Hit("contradictory", "a success told as a failure", name, evidence)
         if told.result == "failed" and not told.is_stored and told.response == 200:
             yield Hit("contradictory", "a success told as a failure", name, evidence)
+        is_early = told.at - told.asked_at < _SOONEST_LOST_S
+        if told.code == "interrupted" and told.trace in succeeded and is_early:
+            yield Hit("contradictory", "a success told as interrupted", name, evidence)
 
 
 def _refusal(answer: Told | Reported | Added, name: str, media_type: str) -> Iterator[Hit]:

@@ -59,7 +59,8 @@ def _requests(ledger: Ledger, kept: Mapping[str, Kept]) -> Iterator[Hit]:
         if item is None or item.kind == "gate":
             continue
         ordered = sorted(requests, key=lambda one: one.at)
-        may_ask_again = item.retries > 0 or (item.kind == "background" and item.method == "GET")
+        is_taken_over = item.kind == "background" and item.method not in _UNSAFE
+        may_ask_again = item.retries > 0 or is_taken_over
         if len(ordered) > 1 and not may_ask_again:
             yield Hit("doubled", f"a {item.kind} sent twice", name, _times(ordered))
         elif item.method in _UNSAFE:

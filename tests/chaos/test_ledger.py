@@ -167,6 +167,18 @@ def also_reported(result: str, status: int) -> Callable[[Ledger, dict[str, Kept]
             "contradictory: a success told as a failure",
         ),
         (
+            also_told(
+                "p3",
+                at=4,
+                item="pl",
+                status=424,
+                result="failed",
+                code="interrupted",
+                trace="t3",
+            ),
+            "contradictory: a success told as interrupted",
+        ),
+        (
             also_told("", at=4, item="pl", status=502, media_type="text/html"),
             "contradictory: a refusal that is no problem document",
         ),
