@@ -56,19 +56,15 @@ def _take_mounts() -> None:
     """Begin anew where this process may mount a small disk that nobody else sees, if it can."""
     if "CHAOS_MOUNTS" in os.environ:
         return
-    unshare = shutil.which("unshare") or "unshare"
-    for options in (["-m"], ["-Urm"]):
-        probe = [unshare, *options, "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
-        if (
-            shutil.which("unshare")
-            and subprocess.run(  # noqa: S603  # our own command line
-                probe, check=False, capture_output=True
-            ).returncode
-            == 0
-        ):
+    unshare = shutil.which("unshare")
+    for options in (["-m"], ["-Urm"]) if unshare else ():
+        alone = [str(unshare), *options]
+        probe = [*alone, "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
+        done = subprocess.run(probe, check=False, capture_output=True)  # noqa: S603  # our own line
+        if done.returncode == 0:
             os.environ["CHAOS_MOUNTS"] = "1"
-            again = [unshare, *options, sys.executable, "-m", "tests.chaos", *sys.argv[1:]]
-            os.execv(unshare, again)  # noqa: S606  # likewise
+            again = [*alone, sys.executable, "-m", "tests.chaos", *sys.argv[1:]]
+            os.execv(again[0], again)  # noqa: S606  # our own program
     os.environ["CHAOS_MOUNTS"] = "0"
 
 
