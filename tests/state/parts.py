@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import InitVar, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from secrets import token_urlsafe
@@ -57,7 +57,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from invoke_core.documents import JsonValue
-    from invoke_core.ports import Change, Entity, EntityStore, Sender
+    from invoke_core.ports import (
+        Alarms,
+        Change,
+        Entity,
+        EntityStore,
+        NewId,
+        NewToken,
+        Pause,
+        Sender,
+    )
 
 START = datetime(2026, 5, 17, 12, 0, 0, tzinfo=UTC)
 EXCHANGE_S = 20
@@ -185,22 +194,24 @@ class Instance:
     store: EntityStore
     now: Callable[[], datetime]
     keep: timedelta = timedelta(days=30)
+    given_alarms: InitVar[Alarms | None] = None
+    wakeups: Wakeups = field(default_factory=Wakeups)
+    pause: Pause = short_pause
+    new_id: NewId = new_id
+    alarms: Alarms = field(init=False)
     journal: Journal = field(init=False)
-    alarms: AlarmClock = field(init=False)
     transitions: Transitions = field(init=False)
     listing: Listing = field(init=False)
-    wakeups: Wakeups = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.wakeups = Wakeups()
-        self.journal = Journal(self.store, new_id=new_id)
-        self.alarms = make_alarms(self.store, self.now)
+    def __post_init__(self, given_alarms: Alarms | None) -> None:
+        self.journal = Journal(self.store, new_id=self.new_id)
+        self.alarms = given_alarms or make_alarms(self.store, self.now)
         self.transitions = Transitions(
             journal=self.journal,
             alarms=self.alarms,
             wakeups=self.wakeups,
             now=self.now,
-            pause=short_pause,
+            pause=self.pause,
         )
         self.listing = Listing(
             journal=self.journal, transitions=self.transitions, keep=self.keep, now=self.now
@@ -218,10 +229,13 @@ def make_service(
     places_count: int = 64,
     state_key: bytes = bytes(range(32)),
     sender: Sender | None = None,
+    instance: Instance | None = None,
+    new_token: NewToken = lambda: token_urlsafe(32),
+    sleep_s: Callable[[float], None] = lambda _: None,
     run_later: Callable[[Callable[[], None]], None] = lambda work: work(),
 ) -> InvokeService:
     """Return a service with the connections 'demo' and 'other', which lead to a URL."""
-    instance = Instance(store, now)
+    instance = instance or Instance(store, now)
     connections = ConnectionBook(
         KnownConnection(
             name,
@@ -243,8 +257,8 @@ def make_service(
         connections=connections,
         seal=TokenSeal(),
         state_seal=StateSeal([state_key_of(state_key)]),
-        new_id=new_id,
-        new_token=lambda: token_urlsafe(32),
+        new_id=instance.new_id,
+        new_token=new_token,
         public_base_url="https://invoke.example.com",
     )
     places, uses = Places(places_count), ConnectionLimits(monotonic)
@@ -256,7 +270,7 @@ def make_service(
         transitions=instance.transitions,
         alarms=instance.alarms,
         limits=uses,
-        new_id=new_id,
+        new_id=instance.new_id,
         jitter=lambda: 0.0,
         now=now,
     )
@@ -268,7 +282,7 @@ def make_service(
             transitions=instance.transitions,
             drafts=drafts,
             now=now,
-            pause=short_pause,
+            pause=instance.pause,
         ),
         runs=runs,
         journal=instance.journal,
@@ -277,7 +291,7 @@ def make_service(
         listing=instance.listing,
         wakeups=instance.wakeups,
         withdrawals=Withdrawals(
-            instance.journal, instance.transitions, sleep=lambda _: None, run_later=run_later
+            instance.journal, instance.transitions, sleep=sleep_s, run_later=run_later
         ),
         places=places,
         limits=uses,

@@ -1,0 +1,233 @@
+"""The model: everything that can happen to the service, in any order."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from hypothesis import strategies as st
+from hypothesis.stateful import initialize, precondition, rule
+
+from invoke_core.records import alarm_at
+from tests.model.actors import Order, Point
+from tests.model.invariants import Invariants
+from tests.model.processes import Messages
+from tests.model.world import OUTCOMES, World
+from tests.state.parts import call
+
+if TYPE_CHECKING:
+    from invoke_core.documents import JsonValue
+    from tests.model.actors import Actor
+    from tests.model.processes import FastStore
+
+_MOST_PLANS = 4
+_MOST_ACTORS = 8
+_ALL = 1000
+PROCESSES = st.integers(0, 1)
+PLACES = st.integers(0, 7)
+POINTS = st.sampled_from([_ALL, _ALL, _ALL, 0, 1, 2, 3, 4, 5, 6, 8, 10])
+SHAPES: dict[str, dict[str, JsonValue]] = {
+    "plain": {},
+    "retries": {"retryCountOnTaskFailure": "2"},
+    "gate": {"gate": {"samplingInterval": 1, "timeout": 4, "minimumSuccessDuration": 1}},
+    "poll": {"poll": {"intervalSeconds": 10, "timeoutMinutes": 3}},
+    "poll and retries": {
+        "poll": {"intervalSeconds": 10, "timeoutMinutes": 3},
+        "retryCountOnTaskFailure": "1",
+    },
+}
+
+
+class Model(Invariants):
+    """Two processes with clocks apart over one store; ``store`` is set by who runs it."""
+
+    store: FastStore
+
+    @initialize(
+        skews_s=st.sampled_from([(0, 0), (-15, 15), (15, -15)]),
+        has_queue=st.booleans(),
+        ends_by_crash=st.booleans(),
+    )
+    def begin(self, *, skews_s: tuple[int, int], has_queue: bool, ends_by_crash: bool) -> None:
+        self.store.empty()
+        skews = tuple(timedelta(seconds=skew_s) for skew_s in skews_s)
+        self.world = World(self.store, skews, Messages() if has_queue else None)
+        self.ends_by_crash = ends_by_crash
+        self.created = 0
+
+    @property
+    def here(self) -> World:
+        assert self.world is not None
+        return self.world
+
+    def has_room(self) -> bool:
+        return self.world is not None and len(self.world.actors) < _MOST_ACTORS
+
+    @precondition(lambda self: self.has_room() and self.created < _MOST_PLANS)
+    @rule(
+        number=PROCESSES,
+        shape=st.sampled_from([*SHAPES, "callback", "callback"]),
+        method=st.sampled_from(["GET", "POST"]),
+        key=st.sampled_from(["", "", "one"]),
+        is_async=st.booleans(),
+        wait_s=st.sampled_from([None, None, 0.0, 30.0]),
+        minutes=st.sampled_from(["1", "10"]),
+        points=POINTS,
+    )
+    def create(
+        self, *, number: int, shape: str, method: str, key: str, is_async: bool,
+        wait_s: float | None, minutes: str, points: int,
+    ) -> None:  # fmt: skip
+        self.created += 1
+        is_callback = shape == "callback"
+        what = call(key, method=method, waitForCompletion="true" if is_callback else "false")
+        assert isinstance(what.document, dict)
+        options = SHAPES.get(shape, {})
+        document = {**what.document, **options, "timeoutInMinutes": minutes}
+        if "gate" in options or "poll" in options:
+            del document["timeoutInMinutes"]
+        what = replace(what, document=document, wait_s=wait_s, is_async=is_async)
+        content = f"{shape} {method} {minutes}"
+        self.go_on(self.here.run(number, what, content=content), points)
+
+    @precondition(lambda self: self.has_room() and self.ledger.known())
+    @rule(which=PLACES, number=PROCESSES, wait_s=st.sampled_from([None, None, 10.0]), points=POINTS)
+    def read(self, *, which: int, number: int, wait_s: float | None, points: int) -> None:
+        self.go_on(self.here.read(number, self.known(which), wait_s=wait_s), points)
+
+    @precondition(lambda self: self.has_room() and self.ledger.known())
+    @rule(which=PLACES, number=PROCESSES, points=POINTS)
+    def cancel(self, *, which: int, number: int, points: int) -> None:
+        self.go_on(self.here.cancel(number, self.known(which)), points)
+
+    @precondition(lambda self: self.has_room() and self.ledger.tokens())
+    @rule(
+        which=PLACES,
+        number=PROCESSES,
+        result=st.sampled_from(["succeeded", "failed", None]),
+        points=POINTS,
+    )
+    def event(self, *, which: int, number: int, result: str | None, points: int) -> None:
+        plans = list(self.ledger.tokens())
+        self.go_on(self.here.event(number, plans[which % len(plans)], result), points)
+
+    @precondition(lambda self: self.world is not None and self.here.standing(Point.EXCHANGE))
+    @rule(which=PLACES, outcome=st.sampled_from(list(OUTCOMES)), points=POINTS)
+    def answer(self, *, which: int, outcome: str, points: int) -> None:
+        standing = self.here.standing(Point.EXCHANGE)
+        actor = standing[which % len(standing)]
+        self.here.answer(actor, outcome)
+        self.go_on(actor, points)
+
+    @precondition(lambda self: self.world is not None and self.here.actors)
+    @rule(which=PLACES, points=POINTS)
+    def go_further(self, *, which: int, points: int) -> None:
+        actors = self.here.actors
+        self.here.go_on(actors[which % len(actors)], points=points)
+
+    @precondition(
+        lambda self: self.world is not None and self.here.standing(Point.READ, Point.WRITE)
+    )
+    @rule(which=PLACES, done=st.booleans(), points=POINTS)
+    def lose_an_answer_of_the_store(self, *, which: int, done: bool, points: int) -> None:
+        standing = self.here.standing(Point.READ, Point.WRITE)
+        order = Order.LOSE_DONE if done else Order.LOSE
+        self.here.go_on(standing[which % len(standing)], order, points=points)
+
+    @precondition(lambda self: self.world is not None)
+    @rule(number=PROCESSES, done=st.booleans())
+    def crash(self, *, number: int, done: bool) -> None:
+        self.here.crash(number, done=done)
+
+    @precondition(lambda self: self.has_room() and self.here.alarms())
+    @rule(which=PLACES, number=PROCESSES, again=st.booleans(), points=POINTS)
+    def ring(self, *, which: int, number: int, again: bool, points: int) -> None:
+        alarms = self.here.alarms()
+        message, alarm = alarms[which % len(alarms)]
+        self.go_on(self.here.ring(number, message, alarm, again=again), points)
+
+    @precondition(lambda self: self.has_room() and self.here.alarms())
+    @rule(number=PROCESSES, points=POINTS)
+    def ring_the_next_in_time(self, *, number: int, points: int) -> None:
+        message, alarm = self.here.alarms()[0]
+        self.here.now = max(self.here.now, alarm.at - self.here.skews[number])
+        self.go_on(self.here.ring(number, message, alarm), points)
+
+    @precondition(lambda self: self.has_room())
+    @rule(number=PROCESSES, points=POINTS)
+    def go_through_rows(self, *, number: int, points: int) -> None:
+        actor = self.here.go_through_rows(number)
+        if actor is not None:
+            self.go_on(actor, points)
+
+    @precondition(lambda self: self.world is not None)
+    @rule(seconds=st.sampled_from([1, 5, 20, 60]))
+    def time_passes(self, seconds: int) -> None:
+        self.here.now += timedelta(seconds=seconds)
+
+    @precondition(lambda self: self.world is not None and self.ledger.open_plans())
+    @rule(which=PLACES, by_s=st.sampled_from([-15, -1, 0, 1, 15]))
+    def time_passes_until_about_a_deadline(self, *, which: int, by_s: int) -> None:
+        plans = self.ledger.open_plans()
+        deadline = plans[which % len(plans)].invocation.deadline
+        self.here.now = max(self.here.now, deadline + timedelta(seconds=by_s))
+
+    def known(self, which: int) -> str:
+        known = self.ledger.known()
+        return known[which % len(known)]
+
+    def go_on(self, actor: Actor, points: int) -> None:
+        if not actor.is_over and points and actor.point not in (Point.EXCHANGE, Point.WAIT):
+            self.here.go_on(actor, points=points - 1)
+
+    def teardown(self) -> None:
+        """Let all alarms ring and the time of every task run out, unless something is wrong."""
+        if self.world is None:
+            return
+        try:
+            if sys.exception() is None:
+                self.run_out()
+        finally:
+            for number in range(len(self.here.skews)):
+                self.here.crash(number, done=False)
+
+    def run_out(self) -> None:
+        world = self.here
+        if self.ends_by_crash:
+            for number in range(len(world.skews)):
+                world.crash(number, done=False)
+        for _ in range(300):
+            for actor in list(world.actors):
+                self.to_its_next_wait(actor)
+            if not world.actors:
+                break
+            world.now += timedelta(seconds=5)
+        assert not world.actors, "a call never ends"
+        for _ in range(500):
+            alarms = world.alarms()
+            if not alarms:
+                break
+            message, alarm = alarms[0]
+            world.now = max(world.now, alarm.at - min(world.skews))
+            actor = world.ring(0, message, alarm)
+            while not actor.is_over:
+                self.to_its_next_wait(actor)
+        for record in world.ledger.open_plans():
+            assert alarm_at(record) is None, f"{record} is looked after by nobody"
+        world.now += timedelta(hours=1)
+        for record in world.ledger.open_plans():
+            self.go_on(world.read(0, record.invocation.id), _ALL)
+        self.is_over = True
+        for one in self.invariants():
+            one.function(self)
+
+    def to_its_next_wait(self, actor: Actor) -> None:
+        if actor.is_over:
+            return
+        if actor.point is Point.EXCHANGE:
+            self.here.answer(actor, "ok")
+            self.go_on(actor, _ALL)
+        else:
+            self.here.go_on(actor)
