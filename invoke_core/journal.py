@@ -418,16 +418,22 @@ class Journal:
             return True
         if loaded.record.is_replayed:
             return False
-        # In one write: rows left behind would keep another invocation of this id from beginning.
+        # In one write: rows left behind would keep another invocation of this id from beginning,
+        # and one that has begun right after must not lose any of its own.
         numbers = range(1, loaded.head.entries + 1)
+        parts = self._store.read(loaded.plan_id, first=f"{_PART}.", before=f"{_PART}/")
         self._store.write(
             loaded.plan_id,
             [
                 Remove(_PLAN, loaded.etag),
+                Remove(_STEP),
                 *(Remove(_entry_key(number)) for number in numbers),
             ],
         )
-        self._remove_partition(loaded.plan_id)
+        # No other invocation names its parts so.
+        for start in range(0, len(parts), MOST_CHANGES):
+            batch = parts[start : start + MOST_CHANGES]
+            self._store.write(loaded.plan_id, [Remove(part.row_key) for part in batch])
         return True
 
     def forget(self, summary: Summary, claim: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from invoke_core.errors import StoreUnavailableError
 from invoke_core.events import Canceled, TaskCompleted
-from invoke_core.journal import Journal
+from invoke_core.journal import Journal, LogEntry
 from invoke_core.lifecycle import advance
 from invoke_core.model import Effect, Result, State
 from invoke_core.withdrawals import DELAYS_S, Withdrawals
@@ -22,6 +22,7 @@ from tests.state.parts import (
     LosingStore,
     all_rows,
     call,
+    log_of,
     make_service,
     new_id,
     new_record,
@@ -220,3 +221,34 @@ def test_a_stored_end_is_told_though_its_variables_cannot_be_read(
 
     assert view.invocation.result is Result.SUCCEEDED
     assert [issue for issue in view.invocation.issues if "not stored" in issue.message] == []
+
+
+class TakenOver(Around):
+    """A store in which an invocation begins right after one of the same id was withdrawn."""
+
+    def __init__(self, store: EntityStore, begin: Callable[[], object]) -> None:
+        super().__init__(store)
+        self._begin: Callable[[], object] | None = begin
+
+    def write(self, partition_key: str, changes: Sequence[Change]) -> list[str]:
+        etags = self.inner.write(partition_key, changes)
+        begin, self._begin = self._begin, None
+        if begin is not None:
+            begin()
+        return etags
+
+
+def test_who_takes_the_key_over_right_after_loses_nothing(store: EntityStore) -> None:
+    journal = Journal(store, new_id=new_id)
+    record = new_record()
+    journal.add(record, [LogEntry(text="refused")])
+    taken = replace(record, content="taken over")
+    over = TakenOver(store, lambda: journal.add(taken, [LogEntry(text="begun")], step=b"step"))
+
+    Journal(over, new_id=new_id).withdraw(record)
+
+    kept = journal.load(record.invocation.id)
+    assert kept is not None
+    assert kept.record == taken
+    assert log_of(journal, record.invocation.id) == ["begun"]
+    assert journal.step(record.invocation.id) == b"step"
