@@ -31,10 +31,10 @@ POINTS = st.sampled_from([_ALL, _ALL, _ALL, 0, 1, 2, 3, 4, 5, 6, 8, 10])
 SHAPES: dict[str, dict[str, JsonValue]] = {
     "plain": {},
     "retries": {"retryCountOnTaskFailure": "2"},
-    "gate": {"gate": {"samplingInterval": 1, "timeout": 4, "minimumSuccessDuration": 1}},
-    "poll": {"poll": {"intervalSeconds": 10, "timeoutMinutes": 3}},
+    "gate": {"gate": {"samplingInterval": "1", "timeout": "4", "minimumSuccessDuration": "1"}},
+    "poll": {"poll": {"intervalSeconds": "10", "timeoutMinutes": "3"}},
     "poll and retries": {
-        "poll": {"intervalSeconds": 10, "timeoutMinutes": 3},
+        "poll": {"intervalSeconds": "10", "timeoutMinutes": "3"},
         "retryCountOnTaskFailure": "1",
     },
 }
@@ -220,7 +220,7 @@ class Model(Invariants):
         for record in world.ledger.open_plans():
             self.go_on(world.read(0, record.invocation.id), _ALL)
         self.is_over = True
-        for one in self.invariants():
+        for one in self.invariants:
             one.function(self)
 
     def to_its_next_wait(self, actor: Actor) -> None:
