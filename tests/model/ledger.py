@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from invoke_core.model import Method
 from invoke_core.records import SENT_ONCE
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from invoke_core.model import Effect, Invocation
+    from invoke_core.model import Effect, Invocation, Method
     from invoke_core.records import Record
     from tests.model.actors import Actor
 

@@ -198,22 +198,8 @@ class Model(Invariants):
         if self.ends_by_crash:
             for number in range(len(world.skews)):
                 world.crash(number, done=False)
-        for _ in range(300):
-            for actor in list(world.actors):
-                self.to_its_next_wait(actor)
-            if not world.actors:
-                break
-            world.now += timedelta(seconds=5)
-        assert not world.actors, "a call never ends"
-        for _ in range(500):
-            alarms = world.alarms()
-            if not alarms:
-                break
-            message, alarm = alarms[0]
-            world.now = max(world.now, alarm.at - min(world.skews))
-            actor = world.ring(0, message, alarm)
-            while not actor.is_over:
-                self.to_its_next_wait(actor)
+        self.let_calls_end()
+        self.let_alarms_ring()
         for record in world.ledger.open_plans():
             assert alarm_at(record) is None, f"{record} is looked after by nobody"
         world.now += timedelta(hours=1)
@@ -222,6 +208,29 @@ class Model(Invariants):
         self.is_over = True
         for one in self.invariants:
             one.function(self)
+
+    def let_calls_end(self) -> None:
+        world = self.here
+        for _ in range(300):
+            for actor in list(world.actors):
+                self.to_its_next_wait(actor)
+            if not world.actors:
+                return
+            world.now += timedelta(seconds=5)
+        raise AssertionError("a call never ends")
+
+    def let_alarms_ring(self) -> None:
+        world = self.here
+        for _ in range(500):
+            alarms = world.alarms()
+            if not alarms:
+                return
+            message, alarm = alarms[0]
+            world.now = max(world.now, alarm.at - min(world.skews))
+            actor = world.ring(0, message, alarm)
+            while not actor.is_over:
+                self.to_its_next_wait(actor)
+        raise AssertionError("alarms ring for ever")
 
     def to_its_next_wait(self, actor: Actor) -> None:
         if actor.is_over:

@@ -246,4 +246,3 @@ class World:
                 pass
             case BaseException():
                 ledger.unexpected.append((call.how, outcome))
-
