@@ -129,7 +129,7 @@ class Invariants(RuleBasedStateMachine):
     def one_request_for_a_claim(self) -> None:
         if self.world is None:
             return
-        claims = Counter()
+        claims: Counter[tuple[str, int | None]] = Counter()
         for request in self.ledger.requests:
             claim = request.claimed_at
             if claim is None:

@@ -227,7 +227,9 @@ class Model(Invariants):
                 return
             message, alarm = alarms[0]
             world.now = max(world.now, alarm.at - min(world.skews))
-            actor = world.ring(0, message, alarm)
+            # A row becomes a message first, where there is a queue.
+            timer = None if message else world.go_through_rows(0)
+            actor = timer or world.ring(0, message, alarm)
             while not actor.is_over:
                 self.to_its_next_wait(actor)
         raise AssertionError("alarms ring for ever")

@@ -185,6 +185,10 @@ class _Stopping(Event):
         return False
 
 
+def _sleep(_: float) -> None:
+    stop_at(Point.WAIT)
+
+
 class Messages:
     """A queue; its messages outlive every process, and come when the test says."""
 
@@ -240,7 +244,7 @@ class Process:
                 new_id=names.new_id,
             ),
             new_token=names.new_token,
-            sleep_s=lambda _: stop_at(Point.WAIT) and None,
+            sleep_s=_sleep,
             run_later=run_later,
         )
         self._rings = _Rings(self.service.runs, ledger)

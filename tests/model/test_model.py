@@ -14,14 +14,14 @@ from tests.model.machine import Model
 from tests.model.processes import FastStore
 
 if TYPE_CHECKING:
-    import pytest
+    from collections.abc import Callable
 
 EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "0"))
 PAGE = Path(__file__).parents[2] / "docs" / "architecture.md"
 
 
 def test_whatever_happens_the_invariants_hold(
-    tmp_path: Path, record_property: pytest.RecordProperty
+    tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     store = FastStore(tmp_path / "invoke.db")
 

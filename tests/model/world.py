@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from invoke_core.alarms import QueueAlarms
 from invoke_core.errors import (
     IdempotencyConflictError,
     InvocationEndedError,
@@ -132,10 +133,9 @@ class World:
     def go_through_rows(self, number: int) -> Actor | None:
         """Turn the rows of what is due into messages, where there is a queue."""
         alarms, until = self.processes[number].alarms, self.clock(number) + timedelta(minutes=1)
-        send_due = getattr(alarms, "send_due", None)
-        if send_due is None:
+        if not isinstance(alarms, QueueAlarms):
             return None
-        return self._start(number, lambda: send_due(until=until), self._finished)
+        return self._start(number, lambda: alarms.send_due(until=until), self._finished)
 
     def crash(self, number: int, *, done: bool) -> None:
         """Kill a process; a new one comes in its place.
