@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import Enum, StrEnum, auto
 from typing import TYPE_CHECKING
 
@@ -70,6 +71,7 @@ class Actor:
         then: Is told once the call is over, unless its process died.
         point: Where it stands; None where it runs or is over.
         wrote: The moment of its last write to each plan.
+        stood_still: How long it stood before accesses to the store.
     """
 
     number: int
@@ -78,6 +80,7 @@ class Actor:
     point: Point | None = None
     is_over: bool = False
     wrote: dict[str, int] = field(default_factory=dict)
+    stood_still: timedelta = timedelta(0)
     _is_dead: bool = False
     _order: object = Order.GO
     _outcome: object = None

@@ -184,7 +184,7 @@ class Invariants(RuleBasedStateMachine):
             alarms.setdefault(alarm.plan_id, []).append(alarm.at)
         for record in self.ledger.open_plans():
             at = alarm_at(record)
-            if at is None:
+            if at is None or record.invocation.id in self.ledger.late:
                 continue
             set_for = min(alarms.get(record.invocation.id, []), default=None)
             latest = max(at, self.world.now + _LATEST)

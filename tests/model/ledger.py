@@ -113,6 +113,7 @@ class Ledger:
         refused: Calls that were told that nothing was sent, with their actors.
         missed: Calls that were told that there is no such plan, with the plan.
         acknowledged: Plans whose end was reported and taken, with the result.
+        late: Plans written by a process that had stood still for longer than alarms wait.
         unexpected: Errors nobody is to see, with what was asked.
     """
 
@@ -123,6 +124,7 @@ class Ledger:
     refused: list[tuple[Call, Actor]] = field(default_factory=list)
     missed: list[tuple[Call, str]] = field(default_factory=list)
     acknowledged: list[tuple[str, str]] = field(default_factory=list)
+    late: set[str] = field(default_factory=set)
     unexpected: list[tuple[str, BaseException]] = field(default_factory=list)
 
     def next(self) -> int:

@@ -6,6 +6,7 @@ import base64
 import hashlib
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import count
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from invoke_core.model import Answer, OutgoingRequest
     from invoke_core.ports import Alarms, Change, EntityStore
     from invoke_core.runs import Runs
+
+STANDS_STILL = timedelta(seconds=45)
+"""An alarm waits for its record for 90 seconds, by clocks that differ by 30."""
 
 URL = "https://api.example.com/start"
 
@@ -107,6 +111,8 @@ class StoppingStore(Around):
         if actor is None:
             return
         actor.wrote[plan_id] = moment
+        if actor.stood_still > STANDS_STILL:
+            self._ledger.late.add(plan_id)
         for request in self._ledger.requests:
             if request.actor is actor and request.plan_id == plan_id:
                 request.is_noted = request.effect is not None

@@ -70,7 +70,7 @@ class World:
     store: FastStore
     skews: tuple[timedelta, ...]
     messages: Messages | None
-    now: datetime = START
+    at: datetime = START
     ledger: Ledger = field(default_factory=Ledger)
     names: Names = field(default_factory=Names)
     actors: list[Actor] = field(default_factory=list)
@@ -78,6 +78,17 @@ class World:
 
     def __post_init__(self) -> None:
         self.processes = [self._process(number) for number in range(len(self.skews))]
+
+    @property
+    def now(self) -> datetime:
+        """The true time."""
+        return self.at
+
+    @now.setter
+    def now(self, at: datetime) -> None:
+        for actor in self.standing(Point.READ, Point.WRITE):
+            actor.stood_still += at - self.at
+        self.at = at
 
     def clock(self, number: int) -> datetime:
         """Return the time by the clock of a process."""
