@@ -46,7 +46,7 @@ def failed(effect: str) -> SendError:
     return SendError("The target hung up.", code="connectionFailed", effect=effect)
 
 
-OUTCOMES = {
+OUTCOMES: dict[str, Callable[[], Answer | SendError]] = {
     "ok": lambda: answered(200),
     "accepted": lambda: answered(202, ("Location", "/operations/7")),
     "broken": lambda: answered(500),
@@ -143,10 +143,12 @@ class World:
 
     def go_through_rows(self, number: int) -> Actor | None:
         """Turn the rows of what is due into messages, where there is a queue."""
-        alarms, until = self.processes[number].alarms, self.clock(number) + timedelta(minutes=1)
+        alarms = self.processes[number].alarms
         if not isinstance(alarms, QueueAlarms):
             return None
-        return self._start(number, lambda: alarms.send_due(until=until), self._finished)
+        send_due: Callable[..., int] = alarms.send_due
+        until = self.clock(number) + timedelta(minutes=1)
+        return self._start(number, lambda: send_due(until=until), self._finished)
 
     def crash(self, number: int, *, done: bool) -> None:
         """Kill a process; a new one comes in its place.
