@@ -68,9 +68,9 @@ class Model(Invariants):
     @precondition(lambda self: self.has_room() and self.created < _MOST_PLANS)
     @rule(
         number=PROCESSES,
-        shape=st.sampled_from([*SHAPES, "callback", "callback"]),
+        shape=st.sampled_from([*SHAPES, "retries", "retries", "callback", "callback"]),
         method=st.sampled_from(["GET", "POST"]),
-        key=st.sampled_from(["", "", "one"]),
+        key=st.sampled_from(["", "one"]),
         is_async=st.booleans(),
         wait_s=st.sampled_from([None, None, 0.0, 30.0]),
         minutes=st.sampled_from(["1", "10"]),
