@@ -88,6 +88,7 @@ class Model(Invariants):
         document = {**what.document, **options, "timeoutInMinutes": minutes}
         if "gate" in options or "poll" in options:
             del document["timeoutInMinutes"]
+            minutes = ""
         what = replace(what, document=document, wait_s=wait_s, is_async=is_async)
         content = f"{shape} {method} {minutes}"
         self.go_on(self.here.run(number, what, content=content), points)
