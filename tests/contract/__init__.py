@@ -1,0 +1,1 @@
+"""The service held against its own description, by schemathesis: ``make contract``."""
