@@ -106,22 +106,43 @@ def _prefer(description: str) -> JsonValue:
     return {"name": "Prefer", "in": "header", "description": description, "schema": TEXT}
 
 
-def _header(description: str, schema: JsonValue = None) -> JsonValue:
-    return {"description": description, "schema": schema or TEXT}
+def _header(description: str, schema: JsonValue = None, *, always: bool = False) -> JsonValue:
+    return {"description": description, "required": always, "schema": schema or TEXT}
+
+
+def _about_it() -> dict[str, JsonValue]:
+    """Return the links that lead from an invocation to what is asked about it."""
+    operations = ("get", "log", "cancel", "outputs")
+    return {
+        name: {
+            "operationId": f"invocations_{name}",
+            "parameters": {"path.id": "$response.body#/id"},
+        }
+        for name in operations
+    }
 
 
 def _outcomes(applied_preferences: str) -> dict[str, JsonValue]:
     """Return the answers that hold an invocation; the status is its outcome."""
     invocation = _content("application/json", ref("Invocation"))
-    applied = {"Preference-Applied": _header(applied_preferences)}
+    seconds: JsonValue = {"type": "integer", "minimum": 1, "maximum": 30}
+    applied = {
+        "Preference-Applied": _header(applied_preferences),
+        "Idempotency-Replayed": _header("true, where an earlier call ran it.", {"const": "true"}),
+    }
     unfinished: JsonValue = {
         **applied,
-        "Location": _header("The invocation."),
-        "Retry-After": _header("Seconds.", {"type": "integer", "minimum": 1, "maximum": 30}),
+        "Location": _header("The invocation.", always=True),
+        "Retry-After": _header("Seconds.", seconds, always=True),
     }
 
     def outcome(description: str, headers: JsonValue) -> JsonValue:
-        return {"description": description, "headers": headers, "content": invocation}
+        return {
+            "description": description,
+            "headers": headers,
+            "content": invocation,
+            "links": _about_it(),
+        }
 
     return {
         "200": outcome("The task succeeded, or was skipped.", applied),
@@ -211,7 +232,7 @@ def _create_operation() -> dict[str, JsonValue]:
             "403": _problem_response("The connection does not grant this; nothing was sent."),
             "429": {
                 **_problem_response("As much runs here as may; nothing was sent."),
-                "headers": {"Retry-After": {"schema": {"type": "integer"}}},
+                "headers": {"Retry-After": _header("Seconds.", {"type": "integer"}, always=True)},
             },
         },
     }
@@ -271,7 +292,7 @@ def _log_operation() -> dict[str, JsonValue]:
         "responses": {
             "200": {
                 "description": "Lines, none of which acts as a pipeline command.",
-                "headers": {"X-Log-Cursor": _header("Where this answer ends.")},
+                "headers": {"X-Log-Cursor": _header("Where this answer ends.", always=True)},
                 "content": _content("text/plain", TEXT),
             },
             **_reading_refusals(),

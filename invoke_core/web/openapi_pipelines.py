@@ -135,7 +135,10 @@ def _operation(
         "security": PLAN_TOKEN,
         "responses": {
             str(status): done,
-            "401": {"description": "Not this plan's token; the body is empty."},
+            "401": {
+                "description": "Not this plan's token; the body is empty.",
+                "headers": {"WWW-Authenticate": {"required": True, "schema": TEXT}},
+            },
             "default": _refusal("As Azure DevOps shapes it; 409: the task ended otherwise."),
         },
     }

@@ -124,13 +124,48 @@ def test_a_task_in_the_background_fits_what_is_described(
     described = post["responses"][str(answered.status)]
     assert answered.json["state"] == "pending"
     assert errors_of(document, schema_of(described), answered.json) == []
-    assert set(described["headers"]) <= set(answered.headers)
+    always = {name for name, header in described["headers"].items() if header["required"]}
+    assert always == {"Location", "Retry-After"}
+    assert always <= set(answered.headers)
     assert (
         answered.headers["Preference-Applied"]
         in described["headers"]["Preference-Applied"]["description"]
     )
     (prefer,) = [one for one in post["parameters"] if one["name"] == "Prefer"]
     assert "respond-async" in prefer["description"]
+
+
+def test_links_lead_to_what_is_asked_about_an_invocation(document: dict[str, Any]) -> None:
+    operations = {
+        operation["operationId"]: operation
+        for each in document["paths"].values()
+        for operation in each.values()
+        if isinstance(operation, dict)
+    }
+    responses = operations["invocations_create"]["responses"]
+
+    for status in ("200", "202", "408", "424"):
+        links = responses[status]["links"]
+        assert {"get", "log", "cancel", "outputs"} == set(links)
+        for link in links.values():
+            (parameter,) = link["parameters"]
+            names = {
+                f"path.{each['name']}" for each in operations[link["operationId"]]["parameters"]
+            }
+            assert parameter in names
+
+
+def test_a_replay_is_told_by_a_header_that_is_described(
+    client: Client, document: dict[str, Any]
+) -> None:
+    step = {"inputs": {"serviceConnection": "demo", "method": "GET"}}
+
+    first, again = (client.post(step, headers={"idempotency-key": "one"}) for _ in range(2))
+
+    response = document["paths"]["/api/invocations"]["post"]["responses"]["200"]
+    described = response["headers"]["Idempotency-Replayed"]["schema"]
+    assert "Idempotency-Replayed" not in first.headers
+    assert errors_of(document, described, again.headers["Idempotency-Replayed"]) == []
 
 
 def step_errors(document: dict[str, Any], step: object) -> list[str]:
