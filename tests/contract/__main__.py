@@ -21,13 +21,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="The API against its own description.")
     parser.add_argument("--cases", type=int, default=20_000, help="at least (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of what is generated (%(default)s)")
+    parser.add_argument("--seconds", type=int, default=3600, help="at most (%(default)s)")
     options = parser.parse_args()
     began = time.monotonic()
     with (
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
         serving(Path(folder)) as service,
     ):
-        report = run(service, cases=options.cases, seed=options.seed)
+        report = run(service, cases=options.cases, seed=options.seed, longest_s=options.seconds)
     sys.stdout.write(table(report))
     passed = report.cases.total() >= options.cases and report.is_clean
     sys.stdout.write(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tests.contract.service import Service
 
-_PREFERENCES: Final = ("wait=0", "wait=1", "respond-async", "respond-async, wait=1", "")
+_PREFERENCES: Final = (*("wait=0", "respond-async", "respond-async, wait=0", "") * 5, "wait=1")
 _MODES: Final[tuple[dict[str, Any], ...]] = (
     {},
     {"outputs": {"count": "$.count"}},
