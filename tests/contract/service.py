@@ -38,15 +38,15 @@ class Service:
     target: Target
 
     def plans(self) -> dict[str, Plan]:
-        """Return what the target was told so far, by the ids of plans."""
+        """Return what the target was told since the last time, by the ids of plans."""
         told: dict[str, Plan] = {}
-        for request in [*self.target.received]:
+        while self.target.received:
+            request = self.target.received.pop(0)
             headers = {name.lower(): value for name, value in request.headers}
             if headers.get("authtoken"):
                 told[headers["planid"]] = Plan(
                     headers["authtoken"], headers["jobid"], headers["taskinstanceid"]
                 )
-        self.target.received.clear()
         return told
 
 
