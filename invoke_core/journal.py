@@ -421,7 +421,8 @@ class Journal:
         # In one write: rows left behind would keep another invocation of this id from beginning,
         # and one that has begun right after must not lose any of its own.
         numbers = range(1, loaded.head.entries + 1)
-        parts = self._store.read(loaded.plan_id, first=f"{_PART}.", before=f"{_PART}/")
+        step = self._store.get(loaded.plan_id, _STEP)
+        parts = _parts_of(loaded.stored) + ([] if step is None else _parts_of(step.value))
         self._store.write(
             loaded.plan_id,
             [
@@ -430,10 +431,10 @@ class Journal:
                 *(Remove(_entry_key(number)) for number in numbers),
             ],
         )
-        # No other invocation names its parts so.
+        # Parts that nobody's row names yet are another's, who is about to begin.
         for start in range(0, len(parts), MOST_CHANGES):
             batch = parts[start : start + MOST_CHANGES]
-            self._store.write(loaded.plan_id, [Remove(part.row_key) for part in batch])
+            self._store.write(loaded.plan_id, [Remove(key) for key in batch])
         return True
 
     def forget(self, summary: Summary, claim: str) -> None:
@@ -514,7 +515,7 @@ class Journal:
         name = self._new_id()
         keys = []
         for number, start in enumerate(range(0, len(value), LONGEST_VALUE_BYTES)):
-            key = f"{_PART}.{name}.{number:04}"
+            key = _part_key(f"{_PART}.{name}", number)
             self._store.write(plan_id, [Insert(key, value[start : start + LONGEST_VALUE_BYTES])])
             keys.append(key)
         return _PARTS_MARK + json.dumps([keys[0], len(keys)]).encode() + b"}"
@@ -522,10 +523,10 @@ class Journal:
     def _whole(self, plan_id: str, value: bytes) -> bytes:
         if not value.startswith(_PARTS_MARK):
             return value
-        first, count = json.loads(value)["parts"]
-        name = first.rpartition(".")[0]
-        rows = self._store.read(plan_id, first=first, before=f"{name}/")
-        if len(rows) != count:
+        keys = _parts_of(value)
+        name = keys[0].rpartition(".")[0]
+        rows = self._store.read(plan_id, first=keys[0], before=f"{name}/")
+        if len(rows) != len(keys):
             # The partition is being removed; who wants the value reads again, and finds nothing.
             raise EntityConflictError
         return b"".join(row.value for row in rows)
@@ -536,6 +537,19 @@ class Journal:
             return None
         plan_id = decode(row.value)["planId"]
         return Claim(partition_key=partition_key, plan_id=plan_id, etag=row.etag)
+
+
+def _part_key(name: str, number: int) -> str:
+    return f"{name}.{number:04}"
+
+
+def _parts_of(value: bytes) -> list[str]:
+    """Return the row keys of the parts that a row's value names; none where it is whole."""
+    if not value.startswith(_PARTS_MARK):
+        return []
+    first, count = json.loads(value)["parts"]
+    name = first.rpartition(".")[0]
+    return [_part_key(name, number) for number in range(count)]
 
 
 def _batches(changes: list[Change]) -> Iterable[list[Change]]:
