@@ -504,6 +504,18 @@ def test_a_sampling_waits_where_the_connection_is_used_as_much_as_it_may_be(
     assert asked == ["/slow", "/"]
 
 
+def test_evaluations_count_for_the_minute_of_their_connection(
+    target: Target, tmp_path: Path
+) -> None:
+    target.reply = lambda _: NOT_READY
+    limited = demo_connections(target.url, limits={"perMinute": 2})
+    with ringing(tmp_path, limited) as client:
+        answered = gated(client, headers={"prefer": "wait=3"})
+
+        assert answered.status == 202
+        assert len(target.received) == len(evaluations(answered)) == 2
+
+
 def test_a_secret_never_stands_in_an_evaluation(background: Client, target: Target) -> None:
     Script(target, Reply(b"no, sw0rdfish", 503), Reply(b'{"ready": "sw0rdfish"}'), READY)
 

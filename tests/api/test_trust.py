@@ -135,3 +135,16 @@ def test_anybody_may_ask_for_health_and_description_and_learns_nothing_of_the_co
         for word in (b"payroll", b"salaries", target.url.encode(), b"DEMO_PASSWORD"):
             assert word not in told.body
         assert told.body == bare.get(route).body
+
+
+def test_each_run_is_warned_where_nobody_checks_the_certificate(
+    target: Target, tmp_path: Path
+) -> None:
+    trusting = make_client(tmp_path, demo_connections(target.url, tls={"verify": False}))
+
+    runs = [trusting.post(STEP).json for _ in range(2)]
+
+    for run in runs:
+        assert [(issue["type"], "certificate" in issue["message"]) for issue in run["issues"]] == [
+            ("warning", True)
+        ]

@@ -320,6 +320,20 @@ def test_what_no_proxy_names_is_reached_directly(bypass: str, url: str, *, is_di
     assert (proxy_for(prepare(url).origin, rule) is None) is is_direct
 
 
+def test_what_is_reached_directly_is_judged(start: Start) -> None:
+    proxy = start(forwarding({}))
+    client = through(proxy)
+    client.allow = Allow()
+    client.proxy = EgressProxy(http=SERVER, https=SERVER, bypass=("inside.example",))
+    client.sender = HttpSender(
+        budget=ByteBudget(1 << 20), look_up=lambda _host, _port: [("127.0.0.1", proxy.port)]
+    )
+
+    failure = client.fail(f"http://inside.example:{proxy.port}/")
+
+    assert (failure.code, failure.effect, proxy.connections) == ("addressRefused", "none", 0)
+
+
 def test_each_scheme_has_a_proxy_of_its_own() -> None:
     rule = EgressProxy(http=SERVER, https=OTHER)
 
