@@ -217,3 +217,15 @@ def test_origin_without_a_path_is_never_left(suffix: str, servers: Servers, tmp_
 
     assert status == 403
     assert servers.target.received == servers.other.received == []
+
+
+@pytest.mark.parametrize("suffix", [":{port}/", ":{port}", ":{port}?a=b"])
+def test_host_without_a_port_is_given_none(suffix: str, servers: Servers, tmp_path: Path) -> None:
+    """Nothing else than its port tells the other server from the connection's."""
+    host = servers.other.url.rpartition(":")[0]
+    servers.client = make_client(tmp_path, demo_connections(host))
+
+    status, _ = servers.send(suffix)
+
+    assert status == 403
+    assert servers.other.received == []
