@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from invoke_core.errors import SealError
 from invoke_core.events import StatusUrl
 from invoke_core.inputs import read_task
 from invoke_core.lifecycle import skipped
@@ -278,6 +279,9 @@ class Drafts:
 
     def _opened(self, step: bytes, plan_id: str) -> bytes:
         form, text = step[:1], step[1:]
+        if form == _PLAIN and self.state_seal.available:
+            # Whoever may write to the store could have put it there, to have it sent.
+            raise SealError("it is not sealed, though there is a key")
         if form == _PLAIN:
             return text
         return self.state_seal.unseal(text.decode("ascii"), plan_id=plan_id)

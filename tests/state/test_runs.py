@@ -17,7 +17,9 @@ from invoke_core.errors import SealError, StoreUnavailableError
 from invoke_core.events import Begun, Canceled, Seen, TaskCompleted
 from invoke_core.journal import LogEntry
 from invoke_core.model import Effect, Method, ReasonCode, Result, State
+from invoke_core.ports import Put
 from invoke_core.records import MOST_INTERRUPTIONS, Ending
+from invoke_core.resting import RestingStep, encode_step
 from tests.api.target import Reply
 from tests.state.parts import (
     LOOPBACK,
@@ -416,6 +418,20 @@ def test_a_step_that_cannot_be_opened_is_left_to_an_instance_with_the_key(
     ring_all(store, service, clock)
     assert read(service, plan_id).result is Result.SUCCEEDED
     assert len(target.received) == 1
+
+
+def test_a_step_that_was_put_into_the_store_unsealed_is_not_sent(
+    store: EntityStore, service: InvokeService, target: Target, clock: Clock
+) -> None:
+    """Whoever may write to the store would have requests of his own sent, in anybody's name."""
+    plan_id = service.run(later(GET)).invocation.id
+    forged = RestingStep(document=POST.document, caller="key:0123456789abcdef", trace={})
+    store.write(plan_id, [Put("s.step", b"p" + encode_step(forged))])
+
+    with pytest.raises(SealError, match="not sealed"):
+        ring_all(store, service, clock)
+
+    assert target.received == []
 
 
 def test_what_fails_again_and_again_is_remarked_once_and_tried_much_later(
