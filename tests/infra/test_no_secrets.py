@@ -63,5 +63,5 @@ def test_outputs_hand_out_no_secret() -> None:
 
     assert len(outputs) > 15
     assert [
-        line for line in outputs if re.search("ConnectionString|list|secret|[kK]ey$", line)
+        line for line in outputs if re.search("[cC]onnectionString|list|secret|[kK]ey$", line)
     ] == []
