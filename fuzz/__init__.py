@@ -1,0 +1,1 @@
+"""Coverage-guided fuzzing: ``python -m fuzz [--seconds N] [--seed N] [NAME ...]``."""
