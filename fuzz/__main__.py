@@ -11,7 +11,7 @@ import tempfile
 from importlib import import_module
 from pathlib import Path
 
-NAMES = ("criteria", "headers", "macros", "urls")
+NAMES = ("criteria", "headers", "macros", "pipelines", "settings", "steps", "urls")
 
 
 def main() -> int:
