@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Test = Callable[[Criteria, Scope], bool]
 
-SECRET: Final = "hunter2-s3cret"  # noqa: S105  # made up, to be looked for
+SECRET: Final = "hunter2-s3cret"
 NAMES: Final = tuple(sorted(function.name for function in CRITERIA.functions.values()))
 TOKENS: Final = (
     *NAMES, "(", ")", ",", "[", "]", ".", "*", "root", "root.a", "root[*]", "variables", "response",

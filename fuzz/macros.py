@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Expand = Callable[..., str]
 
-SECRETS: Final = ("hunter2-s3cret", "it's \"a\" s3cret/ä+ b", "line one\r\nline two")
+SECRETS: Final = ("hunter2-s3cret", 'it\'s "a" s3cret/ä+ b', "line one\r\nline two")
 TOKENS: Final = (
     "$(a)", "$(A)", "$(json:b)", "$(JSON:a)", "$(b)", "$(c)", "$(unknown)", "$($(a))", "$(", ")",
     "$", "(", "json:", "hunter2-", "s3cret", "%68", "%", "\\u0068", "\\", '"', "\x1b[31m", "\0",

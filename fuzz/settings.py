@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Read = Callable[..., Settings]
 
-SECRET: Final = "hunter2-s3cret"  # noqa: S105  # made up, to be looked for
+SECRET: Final = "hunter2-s3cret"
 SETTINGS: Final = (
     "API_RESPONSE_TIMEOUT_SECONDS", "MAX_RESPONSE_BYTES", "MAX_CONCURRENT_INVOCATIONS",
     "MAX_BUFFERED_BYTES", "PYTHON_THREADPOOL_THREAD_COUNT", "RETENTION_DAYS", "PUBLIC_BASE_URL",

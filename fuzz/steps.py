@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Read = Callable[..., Task]
 
-SECRET: Final = "hunter2-s3cret"  # noqa: S105  # made up, to be looked for
+SECRET: Final = "hunter2-s3cret"
 BOOK: Final = ConnectionBook([
     KnownConnection("demo", Connection(name="demo", kind=ConnectionKind.GENERIC, url="https://h"))
 ])  # fmt: skip
@@ -104,6 +104,7 @@ def check(data: bytes, *, read: Read = read_task) -> None:
 SEEDS: Final = (
     "inputs:\n  serviceConnection: demo\n  method: GET\n",
     '{"inputs": {"serviceConnection": "demo", "body": {"a": 1.50, "b": null}}}',
+    '{"inputs": {"serviceConnection": "demo", "validStatusCodes": 200}}',
 )
 TARGET: Final = Target(
     check, (*(b"\0" + text.encode() for text in SEEDS), b"\1\5" + bytes(range(60))), TOKENS
