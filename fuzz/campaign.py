@@ -1,4 +1,4 @@
-"""Runs one target under atheris for a time: ``python -m fuzz.campaign NAME SECONDS SEED FOLDER``."""
+"""Runs one target under atheris: ``python -m fuzz.campaign NAME SECONDS SEED FOLDER``."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
@@ -37,10 +38,9 @@ def check(data: bytes, *, replace: Expand = expand) -> None:
     masker = Masker(SECRETS)
     shown = masker.show(expanded)
     readings = [shown, without_controls(shown), unquote(shown, errors="surrogateescape")]
-    try:
+    # Where it is not the inside of a JSON text, nobody reads it as one.
+    with suppress(ValueError):
         readings.append(str(json.loads(f'"{shown}"', strict=False)))
-    except ValueError:
-        pass  # Not the inside of a JSON text, so nobody reads it as one.
     for reading in readings:
         assert not any(secret in reading for secret in SECRETS), reading
 

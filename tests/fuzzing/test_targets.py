@@ -12,7 +12,6 @@ import pytest
 from fuzz import criteria, headers, macros, pipelines, settings, steps, urls
 from fuzz.__main__ import NAMES
 from invoke_core.errors import Fault, SettingsError
-from invoke_core.expressions import Criteria
 from invoke_core.headers import read_headers
 from invoke_core.inputs import read_task
 from invoke_core.settings import read_settings
@@ -23,7 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from fuzz.draw import Target
-    from invoke_core.expressions import Scope
+    from invoke_core.expressions import Criteria, Scope
+    from invoke_core.inputs import Task
+    from invoke_core.settings import Settings
+    from tests.pipelines.conftest import Answered
 
 INPUTS = 300
 
@@ -63,13 +65,13 @@ def forgets(criteria_: Criteria, scope: Scope) -> bool:
     return not criteria_.test(scope)
 
 
-def tells_types_apart(document: Any, **named: Any) -> object:  # noqa: ANN401  # likewise
+def tells_types_apart(document: Any, **named: Any) -> Task:  # noqa: ANN401  # likewise
     task = read_task(document, **named)
     kind = type(document["inputs"].get("validStatusCodes")).__name__
     return replace(task, display_name=kind)
 
 
-def tells_a_value(environ: dict[str, str], **named: Any) -> object:  # noqa: ANN401  # likewise
+def tells_a_value(environ: dict[str, str], **named: Any) -> Settings:  # noqa: ANN401  # likewise
     read = read_settings(environ, **named)
     told = Fault("SERVICE_CONNECTIONS", environ["SERVICE_CONNECTIONS"])
     if settings.SECRET in told.detail:
@@ -77,11 +79,11 @@ def tells_a_value(environ: dict[str, str], **named: Any) -> object:  # noqa: ANN
     return read
 
 
-def answers_5xx(*given: Any, **named: Any) -> object:  # noqa: ANN401  # likewise
+def answers_5xx(*given: Any, **named: Any) -> Answered:  # noqa: ANN401  # likewise
     return replace(call(*given, **named), status=500)
 
 
-def tells_the_token(*given: Any, **named: Any) -> object:  # noqa: ANN401  # likewise
+def tells_the_token(*given: Any, **named: Any) -> Answered:  # noqa: ANN401  # likewise
     return replace(call(*given, **named), body=named["headers"]["authorization"].encode())
 
 
@@ -100,6 +102,9 @@ def tells_the_token(*given: Any, **named: Any) -> object:  # noqa: ANN401  # lik
     ],
 )
 def test_a_planted_fault_is_found(target: Target, check: Callable[[bytes], None]) -> None:
-    with pytest.raises(AssertionError):
+    def check_all() -> None:
         for data in inputs(target):
             check(data)
+
+    with pytest.raises(AssertionError):
+        check_all()
