@@ -1,8 +1,8 @@
-"""Criteria: two evaluations and both explanations agree, errors are declared, secrets masked."""
+"""Criteria: evaluations and explanations agree, errors are declared, places fit, secrets masked."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from fuzz.draw import Draw, Target
 from invoke_core.documents import dump_json
@@ -58,6 +58,15 @@ def scope_over(root: JsonValue) -> Scope:
     )
 
 
+def cut_out(units: bytes, entry: dict[str, Any]) -> None:
+    """Compare each text of an explanation with what stands at its place, in UTF-16 units."""
+    if entry["start"] is not None:
+        place = units[2 * entry["start"] : 2 * entry["end"]]
+        assert place.decode("utf-16-le", "surrogatepass") == entry["text"], entry
+    for argument in entry["arguments"] or ():
+        cut_out(units, argument)
+
+
 def check(data: bytes, *, test: Test = Criteria.test) -> None:
     """Compile a criteria and evaluate it in every way."""
     draw = Draw(data)
@@ -92,6 +101,8 @@ def check(data: bytes, *, test: Test = Criteria.test) -> None:
         shown = "\n".join(evaluation.trace) + evaluation.message + dump_json(evaluation.explanation)
         assert len(shown) < 4_000_000
         assert SECRET not in shown, shown
+        if SECRET not in text:
+            cut_out(text.encode("utf-16-le", "surrogatepass"), evaluation.explanation)
 
 
 SEEDS: Final = (

@@ -1,4 +1,4 @@
-"""Steps: YAML and JSON that say the same are read alike, and faults tell where, and no secret."""
+"""Steps: YAML, JSON and a step at rest are read alike, and faults tell where, and no secret."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from invoke_core.errors import InvalidBodyError, InvalidInputError
 from invoke_core.inputs import Task, read_task
 from invoke_core.model import Correlation
 from invoke_core.problems import problem_of
+from invoke_core.resting import RestingStep, decode_step, encode_step
 from invoke_core.steps import typed
 from invoke_core.web.bodies import read_document
 
@@ -95,6 +96,9 @@ def check(data: bytes, *, read: Read = read_task) -> None:
         except InvalidBodyError as error:
             assert error.message  # a text may as well be valid
     outcomes = [outcome(read, document, hides=made is not None) for document in documents]
+    for document, found in zip(documents, outcomes, strict=True):
+        rested = decode_step(encode_step(RestingStep(document, "", {}))).document
+        assert outcome(read, rested, hides=made is not None) == found
     # Within quotes YAML folds these, which JSON takes for any character.
     if len(documents) == 2 and not set(text) & set("\u0085\u2028\u2029\ufeff"):
         assert typed(documents[1]) == documents[0]
