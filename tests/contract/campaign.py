@@ -41,7 +41,7 @@ class Report:
         cases: How many calls were answered, by operation and phase.
         statuses: How many answers of each status.
         failures: How to repeat what was not as described, by what was wrong.
-        followed: How many calls about an invocation that an earlier call created succeeded.
+        followed: How many reads of what an earlier call had created succeeded.
         broken: What kept the run itself from its end.
     """
 
@@ -119,7 +119,8 @@ def _count(report: Report, phase: str, recorder: ScenarioRecorder) -> None:
         status = interaction.response.status_code
         report.cases[node.value.operation.label, phase] += 1
         report.statuses[status] += 1
-        if phase == "stateful" and node.parent_id and status in {200, 202, 424}:
+        is_read = node.value.method == "GET" and status in {200, 202}
+        if phase == "stateful" and node.parent_id and is_read:
             report.followed += 1
     for checks in recorder.checks.values():
         for check in checks:
