@@ -150,7 +150,7 @@ class DefinitionReading:
         try:
             parts = urlsplit(url)
             usable = parts.scheme in {"http", "https"} and parts.hostname and " " not in url
-            _ = parts.port
+            port = parts.port
             judge_url(url, base=url, allow=Allow())
         except PolicyError as error:
             self._fault(where, error.message)
@@ -159,6 +159,9 @@ class DefinitionReading:
         else:
             if not usable:
                 self._fault(where, "it takes an http or https URL with a host.")
+            elif port == 0:
+                # The transport leaves it out, and would reach the scheme's own port instead.
+                self._fault(where, "it names port 0, which is no port to connect to.")
         return len(self.faults) == before
 
     def _path(self, value: JsonValue, where: str) -> str | None:

@@ -433,6 +433,7 @@ TYPES = "type: it takes one of generic, azureResourceManager, azureDevOps."
         ({"url": "https:///a"}, ["url: it takes an http or https URL with a host."]),
         ({"url": "https://h /a"}, ["url: it takes an http or https URL with a host."]),
         ({"url": "https://h:99999"}, ["url: it cannot be read as a URL."]),
+        ({"url": "https://h:0/a"}, ["url: it names port 0, which is no port to connect to."]),
         ({"url": "https://u:p@h"}, ["url: The URL has user information in it ('…@host')."]),
         ({"url": "https://h/a/../b"}, [f"url: {DOTS}"]),
         ({"url": "https://h\n"}, ["url: The URL has a control character in it."]),
