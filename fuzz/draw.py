@@ -72,4 +72,4 @@ class Target:
 
     check: Callable[[bytes], None]
     seeds: tuple[bytes, ...]
-    tokens: tuple[str, ...]
+    tokens: tuple[str | bytes, ...]

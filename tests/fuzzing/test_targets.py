@@ -9,14 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fuzz import criteria, headers, macros, pipelines, settings, steps, urls
+from fuzz import criteria, headers, macros, steps
 from fuzz.__main__ import NAMES
-from invoke_core.errors import Fault, SettingsError
 from invoke_core.headers import read_headers
 from invoke_core.inputs import read_task
-from invoke_core.settings import read_settings
 from invoke_core.variables import expand
-from tests.pipelines.conftest import call
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,8 +21,6 @@ if TYPE_CHECKING:
     from fuzz.draw import Target
     from invoke_core.expressions import Criteria, Scope
     from invoke_core.inputs import Task
-    from invoke_core.settings import Settings
-    from tests.pipelines.conftest import Answered
 
 INPUTS = 300
 
@@ -57,10 +52,6 @@ def expands_again(text: str, *given: Any, **named: Any) -> str:  # noqa: ANN401 
     return expand(expand(text, *given, **named), *given, **named)
 
 
-def permits_all(*_: Any, **__: Any) -> None:  # noqa: ANN401  # likewise
-    return None
-
-
 def forgets(criteria_: Criteria, scope: Scope) -> bool:
     return not criteria_.test(scope)
 
@@ -71,34 +62,14 @@ def tells_types_apart(document: Any, **named: Any) -> Task:  # noqa: ANN401  # l
     return replace(task, display_name=kind)
 
 
-def tells_a_value(environ: dict[str, str], **named: Any) -> Settings:  # noqa: ANN401  # likewise
-    read = read_settings(environ, **named)
-    told = Fault("SERVICE_CONNECTIONS", environ["SERVICE_CONNECTIONS"])
-    if settings.SECRET in told.detail:
-        raise SettingsError([told])
-    return read
-
-
-def answers_5xx(*given: Any, **named: Any) -> Answered:  # noqa: ANN401  # likewise
-    return replace(call(*given, **named), status=500)
-
-
-def tells_the_token(*given: Any, **named: Any) -> Answered:  # noqa: ANN401  # likewise
-    return replace(call(*given, **named), body=named["headers"]["authorization"].encode())
-
-
 @pytest.mark.parametrize(
     ("target", "check"),
     [
         (headers.TARGET, lambda data: headers.check(data, read=lets_framing_through)),
         (headers.TARGET, lambda data: headers.check(data, read=splits_a_request)),
         (macros.TARGET, lambda data: macros.check(data, replace=expands_again)),
-        (urls.TARGET, lambda data: urls.check(data, judge=permits_all)),
         (criteria.TARGET, lambda data: criteria.check(data, test=forgets)),
         (steps.TARGET, lambda data: steps.check(data, read=tells_types_apart)),
-        (settings.TARGET, lambda data: settings.check(data, read=tells_a_value)),
-        (pipelines.TARGET, lambda data: pipelines.check(data, send=answers_5xx)),
-        (pipelines.TARGET, lambda data: pipelines.check(data, send=tells_the_token)),
     ],
 )
 def test_a_planted_fault_is_found(target: Target, check: Callable[[bytes], None]) -> None:
