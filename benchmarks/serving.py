@@ -12,13 +12,14 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from selectors import EVENT_READ, DefaultSelector
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 T = TypeVar("T")
 
@@ -62,7 +63,15 @@ class Client:
 
     def send(self, request: bytes) -> tuple[int, bytes]:
         """Send a request; return status and body."""
+        self.begin(request)
+        return self.answer()
+
+    def begin(self, request: bytes) -> None:
+        """Send a request, and do not wait for its answer."""
         self._socket.sendall(request)
+
+    def answer(self) -> tuple[int, bytes]:
+        """Return status and body of the answer to the request that was begun."""
         received = self._socket.recv(65536)
         while (end := received.find(b"\r\n\r\n")) < 0:
             received = self._more(received)
@@ -84,6 +93,10 @@ class Client:
         """Send a document; return status and document (None where there is no body)."""
         status, body = self.send(self.request(method, path, document, headers))
         return status, json.loads(body) if body else None
+
+    def fileno(self) -> int:
+        """Return the socket's descriptor, for selectors."""
+        return self._socket.fileno()
 
     def close(self) -> None:
         """End the connection."""
@@ -119,7 +132,7 @@ class Service:
     started_s: float
 
     def status(self, name: str) -> int:
-        """Return a number out of the process's status: ``VmHWM`` and ``VmRSS`` in KiB, ``Threads``."""
+        """Return a number out of the process's status, such as ``Threads``; memory is in KiB."""
         text = Path(f"/proc/{self.process.pid}/status").read_text()
         found = re.search(rf"^{name}:\s+(\d+)", text, re.MULTILINE)
         assert found, name
@@ -239,7 +252,48 @@ def event(plan: Mapping[str, str], name: str = "TaskCompleted", **members: str) 
     return head.encode() + body
 
 
-def at_once(count: int, action: Callable[[int], T]) -> list[T]:
+@dataclass(frozen=True)
+class Answered:
+    """An answer.
+
+    Attributes:
+        status: Its status.
+        body: Its body.
+        after_s: Seconds from the first request of all to the end of this answer.
+    """
+
+    status: int
+    body: bytes
+    after_s: float
+
+
+def all_at_once(url: str, requests: Sequence[bytes]) -> list[Answered]:
+    """Send requests on a connection each, all before any answer is read, from this one thread.
+
+    Returns:
+        The answers, in the order in which they came.
+    """
+    answers: list[Answered] = []
+    with ExitStack() as stack, DefaultSelector() as selector:
+        clients = [stack.enter_context(Client(url)) for _ in requests]
+        started_s = time.perf_counter()
+        for client, request in zip(clients, requests, strict=True):
+            client.begin(request)
+            selector.register(client, EVENT_READ)
+        while len(answers) < len(requests):
+            ready = selector.select(_ANSWER_S)
+            if not ready:
+                raise TimeoutError("the service does not answer")
+            for key, _ in ready:
+                assert isinstance(key.fileobj, Client)
+                selector.unregister(key.fileobj)
+                answers.append(
+                    Answered(*key.fileobj.answer(), after_s=time.perf_counter() - started_s)
+                )
+    return answers
+
+
+def side_by_side(count: int, action: Callable[[int], T]) -> list[T]:
     """Run an action on as many threads as times; return what they returned, in order."""
     with ThreadPoolExecutor(count) as threads:
         return list(threads.map(action, range(count)))
@@ -248,7 +302,8 @@ def at_once(count: int, action: Callable[[int], T]) -> list[T]:
 def _started(
     module: str, environ: Mapping[str, str], errors: int, *arguments: str
 ) -> subprocess.Popen[str]:
-    kept_back = {name: value for name, value in os.environ.items() if not _OURS.fullmatch(name)}
+    inherited = os.environ.items()  # noqa: TID251  # a composition root
+    kept_back = {name: value for name, value in inherited if not _OURS.fullmatch(name)}
     return subprocess.Popen(  # noqa: S603  # our own program
         [sys.executable, "-m", module, *arguments],
         cwd=ROOT,
