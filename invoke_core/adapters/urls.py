@@ -6,6 +6,7 @@ Source: HTTP contract, section 7 ("judged twice, as concatenated and as prepared
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -52,14 +53,20 @@ class PreparedUrl:
     target: str
 
 
+@lru_cache(maxsize=256)
 def prepare(url: str) -> PreparedUrl:
     """Prepare a URL as ``requests`` does.
+
+    A URL is judged several times before it is sent, and the connection's own beside it each time,
+    so the last few hundred are kept.
 
     Raises:
         PolicyError: It cannot be made into an http or https URL.
     """
     try:
-        prepared = requests.Request("GET", url).prepare()
+        # The part of preparing a request that changes its URL, without headers, cookies and hooks.
+        prepared = requests.PreparedRequest()
+        prepared.prepare_url(url, None)
         text = prepared.url or ""
         parts = urlsplit(text)
         if parts.scheme not in _PORTS or not parts.hostname:
