@@ -65,6 +65,9 @@ class Resolver:
             OSError: It was found out that there are none.
             ValueError, OverflowError: It cannot be a name, or no port.
         """
+        if _is_number(host):
+            # No name server is asked, so nothing can hang.
+            return self._look_up(host, port)
         run = self._join(host, port)
         if not run.done.wait(timeout_s):
             raise TimeoutError
@@ -99,3 +102,14 @@ class Resolver:
                 if not runs:
                     del self._running[host, port]
             run.done.set()
+
+
+def _is_number(host: str) -> bool:
+    """Tell whether a host is an address in its usual notation."""
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            socket.inet_pton(family, host)
+        except (OSError, ValueError):
+            continue
+        return True
+    return False

@@ -164,3 +164,15 @@ def test_each_waiting_caller_gets_an_error_of_his_own() -> None:
 
     assert first.value is not second.value
     assert monotonic() - started_at < 1
+
+
+@pytest.mark.parametrize("host", ["192.0.2.7", "2001:db8::7"])
+def test_an_address_is_looked_up_without_a_thread(host: str) -> None:
+    threads: list[str] = []
+
+    def look_up(_host: str, _port: int) -> Sequence[SocketAddress]:
+        threads.append(threading.current_thread().name)
+        return [("192.0.2.7", 80)]
+
+    assert Resolver(look_up).addresses(host, 80, timeout_s=1) == [("192.0.2.7", 80)]
+    assert threads == [threading.current_thread().name]
