@@ -12,12 +12,15 @@ from __future__ import annotations
 
 import json
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from invoke_core.errors import JsonSyntaxError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    import simplejson
 
 INPUT_DEPTH_LIMIT: Final = 200
 """Deepest nesting in a document sent to this service."""
@@ -111,6 +114,12 @@ def dump_json(value: object, *, indent: int | None = None) -> str:
     Returns:
         JSON text, members in order, non-ASCII characters raw, a lone surrogate as U+FFFD.
     """
+    return without_lone_surrogates(_encoder(indent).encode(value))
+
+
+@lru_cache(maxsize=4)
+def _encoder(indent: int | None) -> simplejson.JSONEncoder:
+    """Return what writes documents; making it takes as long as writing a short one."""
     # Imported here: reading a document, and so the criteria language, does without it.
     import simplejson  # noqa: PLC0415
 
@@ -120,14 +129,12 @@ def dump_json(value: object, *, indent: int | None = None) -> str:
         message = f"{type(number).__name__} has no place in a JSON document"
         raise TypeError(message)
 
-    text = simplejson.dumps(
-        value,
+    return simplejson.JSONEncoder(
         ensure_ascii=False,
         separators=(",", ":") if indent is None else (",", ": "),
         indent=indent,
         default=raw,
     )
-    return without_lone_surrogates(text)
 
 
 def without_lone_surrogates(text: str) -> str:
