@@ -281,6 +281,10 @@ class _Write:
 
 def _apply(writer: sqlite3.Connection, write: _Write) -> list[str] | EntityConflictError:
     """Make one write part of the transaction, or leave nothing of it there."""
+    if len(write.changes) == 1:
+        # One change is made as a whole or not at all by itself.
+        etag = _change(writer, write.partition_key, write.changes[0])
+        return EntityConflictError() if etag is None else [etag]
     writer.execute("SAVEPOINT one_write")
     etags = []
     for change in write.changes:
