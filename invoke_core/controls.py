@@ -19,6 +19,8 @@ _WINDOW: Final = 64 * 1024
 
 def without_controls(text: str) -> str:
     """Return a text without control and ANSI sequences; tabs stay, and line ends as LF."""
+    if text.isprintable():
+        return text
     for line_end in ("\r\n", "\r", "\u0085", "\u2028", "\u2029"):
         text = text.replace(line_end, "\n")
     if not _UNSEEN.search(text):

@@ -203,6 +203,8 @@ def _also_without_controls(text: str, mask: Callable[[str], str]) -> str:
 
 def _without_parameters(text: str) -> str:
     """Return a text with the values of secret query parameters masked, in parts of some length."""
+    if "=" not in text:
+        return text
     parts = []
     start = 0
     while start < len(text):
