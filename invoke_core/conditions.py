@@ -7,10 +7,11 @@ section 8, for the functions that only a condition has.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from invoke_core.errors import ExpressionSyntaxError, did_you_mean
+from invoke_core.errors import ExpressionSyntaxError, ExpressionValueError, did_you_mean
 from invoke_core.expressions import compile_condition, condition_scope
 from invoke_core.model import ReasonCode
 
@@ -133,9 +134,11 @@ def _evaluated(
     variables = {STATUS_VARIABLE.lower(): _DEFAULT_STATUS}
     variables |= {name: variable.value for name, variable in step.variables.items()}
     scope = condition_scope(status=status, variables=variables)
+    # Nearly every condition is met, and then nobody asks why.
+    with suppress(ExpressionValueError):
+        if condition.test(scope):
+            return None
     evaluation = condition.explain(scope, mask=masker.show)
-    if evaluation.result:
-        return None
     if evaluation.error is not None:
         faults.add(_place(step), f"The condition cannot be evaluated: {evaluation.message}")
         return None
