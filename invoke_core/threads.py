@@ -51,6 +51,10 @@ class Threads:
                 else:
                     self._count += 1
 
+    def are_wanted(self) -> bool:
+        """Tell whether a job waits for a thread."""
+        return len(self._jobs) > self._idle
+
     def close(self, *, timeout_s: float) -> int:
         """End the threads once their jobs are done.
 

@@ -22,6 +22,7 @@ from invoke_core.local.host import Answer, Call, FunctionHost
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Callable
 
 _log = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ HEAD_LIMIT_BYTES = 32 * 1024
 """Always taken; more may be, up to twice as much. ASP.NET Core's web server has the same limit."""
 
 _TIMEOUT_S = 30
+_SOON_S = 0.002
 _LINGER_S = 2.0
 _WRITE_BYTES = 1024 * 1024
 
@@ -47,6 +49,7 @@ class Connection:
         base_url: str,
         drop_chunked: bool,
         stopping: threading.Event,
+        is_thread_wanted: Callable[[], bool],
     ) -> None:
         """Take over a connected socket; nothing is read yet.
 
@@ -56,6 +59,7 @@ class Connection:
             base_url: The server's own, for a request that names no host.
             drop_chunked: Hand over chunked bodies as empty ones, as the Functions host does.
             stopping: Set once no further request is to be read.
+            is_thread_wanted: Tells whether other connections wait for a thread.
         """
         client.settimeout(_TIMEOUT_S)
         # Small answers would otherwise wait for the client's delayed acknowledgement.
@@ -66,6 +70,7 @@ class Connection:
         self._base_url = base_url
         self._drop_chunked = drop_chunked
         self._stopping = stopping
+        self._is_thread_wanted = is_thread_wanted
         self._is_refused = False
 
     def fileno(self) -> int:
@@ -75,21 +80,27 @@ class Connection:
     def answer(self) -> bool:
         """Answer every request whose head has arrived; call it when there is something to read.
 
+        A client that asks again at once is answered by the same thread: to hand the connection to
+        another one takes longer than its next request is away. Nobody else waits for that.
+
         Returns:
             True: the connection waits for a request, or for the rest of its head. False: it is
             over; close it.
         """
         try:
             self._receive()
-            while self._answer_next():
-                self._http.start_next_cycle()
+            while True:
+                while self._answer_next():
+                    self._http.start_next_cycle()
+                if not self._is_idle() or not self._receive_soon():
+                    break
         except OSError:
             _log.debug("The client went away.", exc_info=True)
             return False
         except Exception:  # noqa: BLE001  # one connection's fault never ends the server
             _log.exception("A connection failed.")
             return False
-        return self._http.states == {h11.CLIENT: h11.IDLE, h11.SERVER: h11.IDLE}
+        return self._is_idle()
 
     def close(self) -> None:
         """Close the connection, after the client could read the last answer."""
@@ -106,6 +117,22 @@ class Connection:
             _log.debug("The client did not wait.", exc_info=True)
         finally:
             self._socket.close()
+
+    def _is_idle(self) -> bool:
+        return self._http.our_state is h11.IDLE and self._http.their_state is h11.IDLE
+
+    def _receive_soon(self) -> bool:
+        """Receive what comes within a moment, unless somebody else needs the thread."""
+        if self._is_thread_wanted() or self._stopping.is_set():
+            return False
+        self._socket.settimeout(_SOON_S)
+        try:
+            self._receive()
+        except TimeoutError:
+            return False
+        finally:
+            self._socket.settimeout(_TIMEOUT_S)
+        return True
 
     def _receive(self) -> None:
         # No more at once than a head may have: h11 counts only what it cannot use yet.

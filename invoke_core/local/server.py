@@ -46,8 +46,9 @@ _ACCEPT_PAUSE_S = 0.1
 class LocalServer:
     """Serves the HTTP functions of an app on one address, runs its timers, listens to its queues.
 
-    A connection holds a thread only while a request of it is read or answered; between requests it
-    waits in the selector, so that idle clients never use up the threads.
+    A connection holds a thread only while a request of it is read or answered, and for a moment
+    after that; between requests it waits in the selector, so that idle clients never use up the
+    threads.
     """
 
     def __init__(
@@ -199,6 +200,7 @@ class LocalServer:
                 base_url=self.url,
                 drop_chunked=self._drop_chunked,
                 stopping=self._stopping,
+                is_thread_wanted=self._threads.are_wanted,
             )
         except BlockingIOError:
             return

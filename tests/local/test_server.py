@@ -336,6 +336,31 @@ def test_idle_connections_do_not_use_up_the_threads(serve_toy: Serve) -> None:
             connection.close()
 
 
+def test_a_client_that_asks_again_and_again_leaves_the_thread_to_others(serve_toy: Serve) -> None:
+    server = serve_toy(threads=1)
+    is_over = threading.Event()
+    began = threading.Event()
+
+    def ask_on_and_on() -> None:
+        with closing(_connect(server)) as connection:
+            while not is_over.is_set():
+                connection.request("GET", "/api/things/count")
+                connection.getresponse().read()
+                began.set()
+
+    busy = threading.Thread(target=ask_on_and_on)
+    busy.start()
+    try:
+        assert began.wait(10)
+        started = time.monotonic()
+        for _ in range(10):
+            _ask(server, "GET", "/api/things/count")
+        assert time.monotonic() - started < 5
+    finally:
+        is_over.set()
+        busy.join()
+
+
 def test_an_idle_connection_is_closed_after_a_while(app_root: Path) -> None:
     with (
         LocalServer(toy_app(), app_root=app_root, port=0, idle_s=0.2) as server,
