@@ -21,6 +21,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -115,7 +116,7 @@ def crowd(holder: Server, other: Server) -> dict[str, list[float]]:
         held = [threads.submit(holder.held, plan) for plan in plans]
         time.sleep(2.0)
         for plan in beside:
-            found["events"].append(timed(lambda plan=plan: holder.complete(plan)))
+            found["events"].append(timed(partial(holder.complete, plan)))
             found["health"].append(timed(lambda: call("GET", f"{holder.url}/api/health", None, {})))
         assert not any(one.done() for one in held)
         with ThreadPoolExecutor(8) as enders:
