@@ -26,6 +26,10 @@ LEASE_GRACE: Final = timedelta(seconds=40)
 Then others take it for lost, by clocks that may be 30 seconds ahead (design).
 """
 
+SLOW_WRITE: Final = timedelta(seconds=30)
+"""After how long between an alarm and its record the alarm is set again: whoever was called by it
+may have found no record for so long that he gave it up (``runs``), by a clock that differs."""
+
 HELD_GRACE: Final = timedelta(seconds=5)
 """How long the process of a call has a due request to itself before others may send it."""
 

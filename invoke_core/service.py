@@ -22,7 +22,7 @@ from invoke_core.lifecycle import advance
 from invoke_core.limits import Use
 from invoke_core.log import change_lines, opening_lines
 from invoke_core.model import Issue, IssueType, Result, State
-from invoke_core.records import alarm_at, end_of, is_overtaken, over_at, shown
+from invoke_core.records import SLOW_WRITE, alarm_at, end_of, is_overtaken, over_at, shown
 from invoke_core.telemetry import end_line, not_stored_line, tell
 
 if TYPE_CHECKING:
@@ -214,12 +214,15 @@ class InvokeService:
         opening = opening_lines(
             draft.record, body=draft.prepared.request.body, condition=draft.condition
         )
-        due = alarm_at(draft.record)
+        due, now = alarm_at(draft.record), self.now()
         if due is not None:
             # Nothing is stored yet, so nothing comes of it where the store fails here.
             self.alarms.set(draft.record.invocation.id, due)
         try:
             loaded = self.journal.add(draft.record, [LogEntry(text=opening)], step=draft.step)
+            if due is not None and self.now() - now > SLOW_WRITE:
+                # This process stood still, and the alarm may have been given up.
+                self.alarms.set(draft.record.invocation.id, due)
         except StoreUnavailableError as error:
             if due is not None:
                 # Whoever is called by the alarm sends it, whatever this process does.

@@ -8,7 +8,7 @@ from invoke_core.errors import EntityConflictError, InvocationNotFoundError
 from invoke_core.journal import LogEntry
 from invoke_core.lifecycle import advance
 from invoke_core.log import change_lines
-from invoke_core.records import alarm_at
+from invoke_core.records import SLOW_WRITE, alarm_at
 from invoke_core.telemetry import tell, told_lines
 
 if TYPE_CHECKING:
@@ -86,11 +86,15 @@ class Transitions:
             return self._tried(invocation_id, event, None, body_bytes)
         lines = change_lines(before, after, now=now, body_bytes=body_bytes)
         was_due, is_due = alarm_at(before), alarm_at(after)
-        if is_due is not None and is_due != was_due:
+        turn = after.work.turn if after.work else 0
+        new_alarm = is_due if is_due != was_due else None
+        if new_alarm is not None:
             # First: a needless alarm is harmless, a missing one would lose the task.
-            turn = after.work.turn if after.work else 0
-            self._alarms.set(invocation_id, is_due, turn=turn)
+            self._alarms.set(invocation_id, new_alarm, turn=turn)
         saved = self._journal.save(loaded, after, [LogEntry(text=lines)] if lines else [])
+        if new_alarm is not None and self._now() - now > SLOW_WRITE:
+            # This process stood still, and the alarm may have been given up.
+            self._alarms.set(invocation_id, new_alarm, turn=turn)
         if was_due is not None and is_due != was_due:
             self._alarms.clear(invocation_id, was_due)
         tell(*told_lines(before, after, event, now))

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
+from invoke_core.events import Begun
 from invoke_core.model import ReasonCode, Result, State
 from invoke_core.records import CLOCK_DIFFERENCE
 from tests.api.target import Reply
 from tests.state.parts import (
+    BAD_STATUS,
     EXCHANGE_S,
+    START,
     Around,
     Clock,
+    alarms_of,
     call,
     later,
     make_service,
     ring_all,
+    ring_next,
     with_options,
 )
 
@@ -47,6 +54,32 @@ class Standing(Around):
             if self._left == 0:
                 self._clock.go_on(minutes=5)
         return etags
+
+
+class Late(Around):
+    """A store before whose n-th write of a record the process stands still, while alarms ring."""
+
+    def __init__(
+        self, store: EntityStore, target: Target, clock: Clock, *, record: int, seconds: float
+    ) -> None:
+        super().__init__(store)
+        self._others = make_service(store, url=target.url, now=clock)
+        self._clock = clock
+        self._left = record
+        self._stands_for = timedelta(seconds=seconds)
+
+    def write(self, partition_key: str, changes: Sequence[Change]) -> list[str]:
+        if any(change.row_key == "a.plan" for change in changes):
+            self._left -= 1
+            if self._left == 0:
+                self._stand()
+        return self.inner.write(partition_key, changes)
+
+    def _stand(self) -> None:
+        until = self._clock.at + self._stands_for
+        while (alarms := alarms_of(self.inner)) and alarms[0].at <= until:
+            ring_next(self.inner, self._others, self._clock)
+        self._clock.at = until
 
 
 @pytest.fixture
@@ -139,3 +172,36 @@ def test_a_call_under_way_is_not_taken_for_lost_by_a_clock_that_is_ahead(
 
     assert [one.invocation.state for one in told] == [State.IN_PROGRESS]
     assert view.invocation.result is Result.SUCCEEDED
+
+
+def test_a_task_whose_alarm_is_over_before_it_is_stored_is_sent(
+    store: EntityStore, target: Target, clock: Clock
+) -> None:
+    late = Late(store, target, clock, record=1, seconds=120)
+    service = make_service(late, url=target.url, now=clock)
+
+    view = service.run(later(POST))
+    ring_all(store, service, clock)
+
+    ended, _ = service.read(view.invocation.id)
+    assert ended.invocation.result is Result.SUCCEEDED
+    assert len(target.received) == 1
+
+
+def test_a_retry_whose_alarm_is_over_before_it_is_stored_is_sent(
+    store: EntityStore, target: Target, clock: Clock
+) -> None:
+    service = make_service(store, url=target.url, now=clock)
+    plan_id = service.run(later(GET, retries=1)).invocation.id
+    service.transitions.apply(plan_id, Begun(holder="run", lease=timedelta(minutes=4)))
+    late = Late(store, target, clock, record=1, seconds=120)
+
+    make_service(late, url=target.url, now=clock).transitions.apply(
+        plan_id, replace(BAD_STATUS, holder="run")
+    )
+    ring_next(store, service, clock)
+
+    assert clock.at < START + timedelta(minutes=3)
+    ended, _ = service.read(plan_id)
+    assert ended.invocation.result is Result.SUCCEEDED
+    assert len(target.received) == 1
