@@ -72,6 +72,7 @@ class Actor:
         point: Where it stands; None where it runs or is over.
         wrote: The moment of its last write to each plan.
         stood_still: How long it stood before accesses to the store.
+        is_cut: Whether its process died, or an answer of the store to it was lost.
     """
 
     number: int
@@ -79,6 +80,7 @@ class Actor:
     then: Callable[[object], None]
     point: Point | None = None
     is_over: bool = False
+    is_cut: bool = False
     wrote: dict[str, int] = field(default_factory=dict)
     stood_still: timedelta = timedelta(0)
     _is_dead: bool = False
@@ -98,6 +100,7 @@ class Actor:
         """Run until the next point, or to the end."""
         assert not self.is_over
         self._order = order
+        self.is_cut = self.is_cut or (isinstance(order, Order) and order is not Order.GO)
         self._go.release()
         self._await()
 

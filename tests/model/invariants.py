@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 
 from invoke_core.journal import Journal
 from invoke_core.model import Effect
-from invoke_core.records import DEADLINE_GRACE, Ending, alarm_at
+from invoke_core.records import CALLBACKS_AFTER_END, DEADLINE_GRACE, Ending, alarm_at
 from tests.model.ledger import end_in
 from tests.state.parts import log_of
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from invoke_core.records import Record
     from tests.model.ledger import End, Ledger, Request, Told
     from tests.model.world import World
@@ -132,6 +130,7 @@ class Invariants(RuleBasedStateMachine):
         claims: Counter[tuple[str, int | None]] = Counter()
         for request in self.ledger.requests:
             claim = request.claimed_at
+            claimed = None
             if claim is None:
                 stored = self.ledger.record_at(request.plan_id, request.at)
                 assert stored is None, f"{request} began without a claim"
@@ -139,8 +138,22 @@ class Invariants(RuleBasedStateMachine):
                 claimed = self.ledger.record_at(request.plan_id, claim)
                 assert claimed is not None
                 assert claimed.report_by is not None, f"{request} began without a claim"
+                in_time = claimed.waits_for_callback or request.clock < claimed.report_by
+                assert in_time, f"{request} began after its lease"
             claims[request.plan_id, claim] += 1
         assert max(claims.values(), default=1) == 1, f"one claim led to several requests: {claims}"
+
+        asked = {request.at: request for request in self.ledger.requests}
+        for plan_id, states in self.ledger.states.items():
+            before: Record | None = None
+            for _, record in states:
+                answered = asked.get(_answered(record))
+                if answered is None or answered.claimed_at is None or before is None:
+                    pass
+                elif _answered(before) != answered.at:
+                    run = _run(self.ledger.record_at(plan_id, answered.claimed_at))
+                    assert _run(before) == run, f"{answered} counts for another run"
+                before = record
 
     @invariant()
     def no_post_twice_with_unknown_effect(self) -> None:
@@ -162,18 +175,18 @@ class Invariants(RuleBasedStateMachine):
     def a_key_stands_for_one_plan(self) -> None:
         if self.world is None:
             return
-        stands: dict[str, tuple[str, str]] = {}
+        content: dict[str, str] = {}
+        stands: dict[tuple[str, str], datetime] = {}
         for told in self.ledger.told:
             if told.call.key and told.is_stored:
-                meant = (told.plan_id, told.call.content)
-                first = stands.setdefault(told.call.key, meant)
-                assert first == meant, f"{told.call.key} stands for {first} and {meant}"
-        sent: dict[str, str] = {}
+                first = content.setdefault(told.plan_id, told.call.content)
+                assert first == told.call.content, f"{told} though it was {first}"
+                self._note_key(stands, told.call.key, told.plan_id, told.clock)
+        sent: dict[tuple[str, str], datetime] = {}
         for request in self.ledger.requests:
             record = self.ledger.record_at(request.plan_id, request.at)
             if record is not None and record.claim:
-                first_sent = sent.setdefault(record.claim, request.plan_id)
-                assert first_sent == request.plan_id, "two plans of one key were sent"
+                self._note_key(sent, record.claim, request.plan_id, request.clock)
 
     @invariant()
     def no_alarm_is_missing(self) -> None:
@@ -184,7 +197,7 @@ class Invariants(RuleBasedStateMachine):
             alarms.setdefault(alarm.plan_id, []).append(alarm.at)
         for record in self.ledger.open_plans():
             at = alarm_at(record)
-            if at is None or record.invocation.id in self.ledger.late:
+            if at is None or self.ledger.may_lack_its_alarm(record.invocation.id):
                 continue
             set_for = min(alarms.get(record.invocation.id, []), default=None)
             latest = max(at, self.world.now + _LATEST)
@@ -202,6 +215,24 @@ class Invariants(RuleBasedStateMachine):
             assert record is not None
             assert record.is_final, f"{plan_id} is open for ever"
 
+    def _note_key(
+        self, plans: dict[tuple[str, str], datetime], key: str, plan_id: str, clock: datetime
+    ) -> None:
+        """Note who had a plan for that of a key when; of two, one was over for a day by then."""
+        for (other_key, other), other_clock in plans.items():
+            if other_key == key and other != plan_id:
+                over = self._key_lasts_until(other) <= clock
+                over = over or self._key_lasts_until(plan_id) <= other_clock
+                assert over, f"the key stands for {other} and {plan_id}"
+        plans[key, plan_id] = max(clock, plans.get((key, plan_id), clock))
+
+    def _key_lasts_until(self, plan_id: str) -> datetime:
+        record = self.ledger.record(plan_id)
+        ended_at = record.invocation.finished_at if record else None
+        return (
+            datetime.max.replace(tzinfo=UTC) if ended_at is None else ended_at + CALLBACKS_AFTER_END
+        )
+
     def _record_told(self, told: Told) -> Record:
         record = self.ledger.record(told.plan_id)
         assert record is not None, f"{told} is not there"
@@ -211,3 +242,14 @@ class Invariants(RuleBasedStateMachine):
 def _end(record: Record) -> tuple[object, ...] | None:
     end = end_in(record.invocation)
     return None if end is None else (*end, record.ended_by, record.reported)
+
+
+def _answered(record: Record | None) -> int:
+    """Return which request the answer in a record is that of; 0 for none."""
+    response = record.invocation.response if record else None
+    return response.elapsed_ms if response else 0
+
+
+def _run(record: Record | None) -> str:
+    """Return the name of the run in a record."""
+    return record.work.holder if record and record.work else ""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from invoke_core.records import SENT_ONCE
-
 if TYPE_CHECKING:
     from datetime import datetime
 
     from invoke_core.model import Effect, Invocation, Method
     from invoke_core.records import Record
     from tests.model.actors import Actor
+
+_SENT_ONCE = frozenset({"POST", "PATCH"})
 
 End = tuple[object, ...]
 """Result, reason and time."""
@@ -57,6 +57,7 @@ class Told:
         at: The moment.
         plan_id: The plan.
         end: Its end; None where it was said to go on.
+        clock: The time by the clock of the process.
         is_stored: Whether it was said to be stored; it was not where the answer itself says so.
     """
 
@@ -64,6 +65,7 @@ class Told:
     at: int
     plan_id: str
     end: End | None
+    clock: datetime
     is_stored: bool = True
 
 
@@ -79,6 +81,7 @@ class Request:
         asks_status: Whether it asks for the status of an operation.
         token: Its AuthToken; empty without.
         claimed_at: The moment of the last write its call made to the plan before; None for none.
+        clock: The time by the clock of its process when it was about to send it.
         sampling: Which evaluation of a gate it is; None for no gate.
         effect: What the service heard of its effect; None while it has not heard anything.
         is_noted: Whether it has written that down.
@@ -91,6 +94,7 @@ class Request:
     asks_status: bool
     token: str
     claimed_at: int | None
+    clock: datetime
     sampling: datetime | None
     effect: Effect | None = None
     is_noted: bool = False
@@ -98,7 +102,7 @@ class Request:
     @property
     def may_have_changed(self) -> bool:
         """Whether sending it again could do something twice."""
-        return self.method in SENT_ONCE and not self.asks_status
+        return self.method in _SENT_ONCE and not self.asks_status
 
 
 @dataclass
@@ -113,7 +117,7 @@ class Ledger:
         refused: Calls that were told that nothing was sent, with their actors.
         missed: Calls that were told that there is no such plan, with the plan.
         acknowledged: Plans whose end was reported and taken, with the result.
-        late: Plans written by a process that had stood still for longer than alarms wait.
+        late: Calls that wrote a plan after they had stood still for longer than alarms wait.
         unexpected: Errors nobody is to see, with what was asked.
     """
 
@@ -124,7 +128,7 @@ class Ledger:
     refused: list[tuple[Call, Actor]] = field(default_factory=list)
     missed: list[tuple[Call, str]] = field(default_factory=list)
     acknowledged: list[tuple[str, str]] = field(default_factory=list)
-    late: set[str] = field(default_factory=set)
+    late: dict[str, list[Actor]] = field(default_factory=dict)
     unexpected: list[tuple[str, BaseException]] = field(default_factory=list)
 
     def next(self) -> int:
@@ -146,6 +150,10 @@ class Ledger:
         """Return the plans that are stored and have not ended."""
         records = [self.record(plan_id) for plan_id in self.states]
         return [record for record in records if record is not None and not record.is_final]
+
+    def may_lack_its_alarm(self, plan_id: str) -> bool:
+        """Tell whether who wrote a plan late has not set its alarm again yet, or never could."""
+        return any(not one.is_over or one.is_cut for one in self.late.get(plan_id, []))
 
     def known(self) -> list[str]:
         """Return the plans somebody knows of: he was told, or received a request to call back."""

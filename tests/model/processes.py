@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import count
 from threading import Event
@@ -17,7 +17,7 @@ from invoke_core.alarm_clock import AlarmClock
 from invoke_core.alarms import Alarm, DueIndex, QueueAlarms
 from invoke_core.errors import EntityConflictError, SendError, StoreUnavailableError
 from invoke_core.journal import Journal
-from invoke_core.model import Effect
+from invoke_core.model import Answer, Effect
 from invoke_core.plans import PlanService
 from invoke_core.wakeups import Wakeups
 from tests.model.actors import Order, Point, current, stop_at
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from invoke_core.model import Answer, OutgoingRequest
+    from invoke_core.model import OutgoingRequest
     from invoke_core.ports import Alarms, Change, EntityStore
     from invoke_core.runs import Runs
 
@@ -112,7 +112,7 @@ class StoppingStore(Around):
             return
         actor.wrote[plan_id] = moment
         if actor.stood_still > STANDS_STILL:
-            self._ledger.late.add(plan_id)
+            self._ledger.late.setdefault(plan_id, []).append(actor)
         for request in self._ledger.requests:
             if request.actor is actor and request.plan_id == plan_id:
                 request.is_noted = request.effect is not None
@@ -137,8 +137,9 @@ def _lost() -> StoreUnavailableError:
 class StoppingSender:
     """The way to a target that answers when, and what, the test says."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, now: Callable[[], datetime]) -> None:
         self._ledger = ledger
+        self._now = now
 
     def prepared_url(self, url: str) -> str:
         return url
@@ -150,6 +151,7 @@ class StoppingSender:
     def send(self, request: OutgoingRequest, *, timeout_s: float, **_: object) -> Iterator[Answer]:
         if timeout_s <= 0:
             raise SendError("There was no time left.", code="timedOut", effect="none")
+        clock = self._now()
         stop_at(Point.SEND)
         actor, ledger, headers = current(), self._ledger, dict(request.headers)
         assert actor is not None
@@ -164,6 +166,7 @@ class StoppingSender:
             asks_status=request.url != URL,
             token=headers.get("AuthToken", ""),
             claimed_at=actor.wrote.get(plan_id),
+            clock=clock,
             sampling=gate.due_at if gate else None,
         )
         ledger.requests.append(begun)
@@ -172,7 +175,9 @@ class StoppingSender:
             begun.effect = Effect(told.effect)
             raise told
         begun.effect = Effect.ANSWERED
-        yield told  # type: ignore[misc]  # an exchange is ordered to go on with an answer
+        assert isinstance(told, Answer)
+        # So it can be told in a record which request was answered.
+        yield replace(told, elapsed_ms=begun.at)
 
 
 class StoppingWakeups(Wakeups):
@@ -232,7 +237,7 @@ class Process:
         self.now = now
         self._store = StoppingStore(store, ledger)
         self._messages = messages
-        sender = StoppingSender(ledger)
+        sender = StoppingSender(ledger, now)
         index = DueIndex(self._store)
         alarms: Alarms = QueueAlarms(index, messages, now) if messages else AlarmClock(index, now)
         self.alarms = alarms

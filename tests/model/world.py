@@ -14,9 +14,10 @@ from invoke_core.errors import (
     OutcomeUnknownError,
     SendError,
     StoreUnavailableError,
+    TokenRejectedError,
 )
 from invoke_core.model import Answer
-from invoke_core.records import end_of
+from invoke_core.records import end_of, takes_callbacks
 from invoke_core.service import View
 from tests.model.actors import Actor, Order, Point
 from tests.model.ledger import NOT_STORED, Call, Ledger, Told, end_in
@@ -36,9 +37,9 @@ _WAITS = frozenset({Point.EXCHANGE, Point.WAIT})
 """Where an actor stands until something happens outside of it."""
 
 
-def answered(status: int, *headers: tuple[str, str]) -> Answer:
+def answered(status: int, *headers: tuple[str, str], body: bytes = b"{}") -> Answer:
     """Return an answer of the target."""
-    return Answer(status=status, headers=headers, body=b"{}", elapsed_ms=1)
+    return Answer(status=status, headers=headers, body=body, elapsed_ms=1)
 
 
 def failed(effect: str) -> SendError:
@@ -49,6 +50,8 @@ def failed(effect: str) -> SendError:
 OUTCOMES: dict[str, Callable[[], Answer | SendError]] = {
     "ok": lambda: answered(200),
     "accepted": lambda: answered(202, ("Location", "/operations/7")),
+    "begun": lambda: answered(202, ("Azure-AsyncOperation", "/operations/8")),
+    "ended badly": lambda: answered(200, body=b'{"status": "Failed"}'),
     "broken": lambda: answered(500),
     "busy": lambda: answered(503, ("Retry-After", "20")),
     "lost": lambda: failed("unknown"),
@@ -120,7 +123,12 @@ class World:
         plans, token = self.processes[number].plans, self.ledger.tokens()[plan_id]
 
         def send() -> object:
-            plan = plans.open(plan_id, token)
+            try:
+                plan = plans.open(plan_id, token)
+            except TokenRejectedError:
+                if self._is_closed(plan_id):
+                    return None
+                raise
             correlation = plan.loaded.record.invocation.correlation
             document: dict[str, JsonValue] = {
                 "name": "TaskCompleted" if result else "TaskStarted",
@@ -233,6 +241,11 @@ class World:
         ):
             self.ledger.unexpected.append(("in the background", outcome))
 
+    def _is_closed(self, plan_id: str) -> bool:
+        """Tell whether some clock says that a plan takes nothing from its service any more."""
+        record = self.ledger.record(plan_id)
+        return record is not None and not takes_callbacks(record, self.now + max(self.skews))
+
     def _told(self, call: Call, actor: Actor, outcome: object, plan_id: str) -> None:
         """Note what a caller was told."""
         ledger = self.ledger
@@ -241,7 +254,8 @@ class World:
                 is_stored = not any(
                     issue.message.startswith(NOT_STORED) for issue in invocation.issues
                 )
-                told = Told(call, ledger.next(), invocation.id, end_in(invocation), is_stored)
+                end, clock = end_in(invocation), self.clock(call.number)
+                told = Told(call, ledger.next(), invocation.id, end, clock, is_stored)
                 ledger.told.append(told)
             case StoreUnavailableError() if call.how != "run":
                 pass
