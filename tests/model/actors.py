@@ -69,6 +69,7 @@ class Actor:
         number: The process.
         work: The call.
         then: Is told once the call is over, unless its process died.
+        plan_id: The plan it is about; empty where it makes one.
         point: Where it stands; None where it runs or is over.
         wrote: The moment of its last write to each plan.
         stood_still: How long it stood before accesses to the store.
@@ -78,6 +79,7 @@ class Actor:
     number: int
     work: Callable[[], object]
     then: Callable[[object], None]
+    plan_id: str = ""
     point: Point | None = None
     is_over: bool = False
     is_cut: bool = False

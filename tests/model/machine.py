@@ -122,6 +122,14 @@ class Model(Invariants):
     def cancel(self, *, which: int, number: int, steps: Steps) -> None:
         self.go_on(self.here.cancel(number, self.known(which)), steps)
 
+    @precondition(lambda self: self.has_room() and self.here.between())
+    @rule(which=PLACES, number=PROCESSES, steps=STEPS)
+    def a_cancel_comes_between(self, *, which: int, number: int, steps: Steps) -> None:
+        between = self.here.between()
+        actor = between[which % len(between)]
+        self.go_on(self.here.cancel(number, actor.plan_id), _TO_THE_END)
+        self.go_on(actor, steps)
+
     @precondition(lambda self: self.has_room() and self.ledger.tokens())
     @rule(
         which=PLACES,

@@ -146,7 +146,10 @@ class World:
         """Ring an alarm, whatever the time."""
         process = self.processes[number]
         return self._start(
-            number, lambda: process.ring(message, alarm, again=again), self._finished
+            number,
+            lambda: process.ring(message, alarm, again=again),
+            self._finished,
+            alarm.plan_id,
         )
 
     def go_through_rows(self, number: int) -> Actor | None:
@@ -194,6 +197,10 @@ class World:
         """Return the actors that stand at one of these points."""
         return [actor for actor in self.actors if actor.point in points]
 
+    def between(self) -> list[Actor]:
+        """Return the actors that stand between two accesses to a plan."""
+        return [actor for actor in self.standing(Point.READ, Point.WRITE) if actor.plan_id]
+
     def _process(self, number: int) -> Process:
         return Process(
             self.store,
@@ -217,16 +224,20 @@ class World:
         def then(outcome: object) -> None:
             self._told(call, actor, outcome, plan_id)
 
-        actor = Actor(number, work, then)
+        actor = Actor(number, work, then, plan_id)
         self.actors.append(actor)
         actor.start()
         self._sweep()
         return actor
 
     def _start(
-        self, number: int, work: Callable[[], object], then: Callable[[object], None]
+        self,
+        number: int,
+        work: Callable[[], object],
+        then: Callable[[object], None],
+        plan_id: str = "",
     ) -> Actor:
-        actor = Actor(number, work, then)
+        actor = Actor(number, work, then, plan_id)
         self.actors.append(actor)
         actor.start()
         return actor
