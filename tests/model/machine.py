@@ -123,11 +123,16 @@ class Model(Invariants):
         self.go_on(self.here.cancel(number, self.known(which)), steps)
 
     @precondition(lambda self: self.has_room() and self.here.between())
-    @rule(which=PLACES, number=PROCESSES, steps=STEPS)
-    def a_cancel_comes_between(self, *, which: int, number: int, steps: Steps) -> None:
+    @rule(which=PLACES, number=PROCESSES, rings=st.booleans(), steps=STEPS)
+    def another_comes_between(self, *, which: int, number: int, rings: bool, steps: Steps) -> None:
         between = self.here.between()
         actor = between[which % len(between)]
-        self.go_on(self.here.cancel(number, actor.plan_id), _TO_THE_END)
+        alarms = [one for one in self.here.alarms() if one[1].plan_id == actor.plan_id]
+        if rings and alarms:
+            other = self.here.ring(number, *alarms[0], again=True)
+        else:
+            other = self.here.cancel(number, actor.plan_id)
+        self.go_on(other, _TO_THE_END)
         self.go_on(actor, steps)
 
     @precondition(lambda self: self.has_room() and self.ledger.tokens())
