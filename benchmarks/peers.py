@@ -8,8 +8,8 @@ it, until the last job is done and its outcome known. For the service that is a 
 - ``requests`` and jmespath in a loop, with 1 and with 16 threads, is what a script does: nothing is
   stored, and nothing outlives the process.
 - DBOS keeps each workflow and each step in a database, here SQLite as well, within the process that
-  calls: the closest to what a job gets from the service. It does a fifth of the jobs, since any number
-  of threads completes few a second.
+  calls: the closest to what a job gets from the service. It does a fifth of the jobs, since any
+  number of threads completes few a second.
 - Huey keeps a queue of tasks and their results in SQLite, and needs no broker either.
 
 Celery, Dramatiq and Procrastinate need a broker or another database server, Temporal a server.
