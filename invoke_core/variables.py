@@ -152,6 +152,8 @@ class Masker:
 
     def show(self, text: str) -> str:
         """Return the text as it may be shown: no secrets, no secret query parameters."""
+        if not self._secrets and "=" not in text and text.isprintable():
+            return text
         return _also_without_controls(text, self._show)
 
     def show_in(self, document: JsonValue, *, raw: str) -> JsonValue:
