@@ -126,6 +126,8 @@ def _match_segment(segment: Segment, text: str) -> dict[str, str] | None:
 def _match_parts(parts: Segment, text: str) -> dict[str, str] | None:
     """Match from the right, literals where they stand last: ``{a}.{b}`` splits at a last dot."""
     values: dict[str, str] = {}
+    if parts == (text,):
+        return values
     folded = _fold(text)
     end = len(text)
     pending: Parameter | None = None
