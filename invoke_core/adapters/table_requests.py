@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from azure.core import MatchConditions
-from azure.core.exceptions import ResourceExistsError
+from azure.core.exceptions import IncompleteReadError, ResourceExistsError
 from azure.data.tables import TableClient, UpdateMode
 
 from invoke_core.adapters.storage_answers import CALL_LIMIT_S, Reason, Refusal
@@ -144,7 +144,15 @@ class TableRequests:
                 answers = [answer or {}]
             else:
                 answers = self._client.submit_transaction(operations, **limits)
-            return [str(answer.get("etag") or "") for answer in answers]
+            etags = [str(answer.get("etag") or "") for answer in answers]
+            # A head that broke off is taken for whole, with half an ETag, or none, in it.
+            whole = [
+                name == "delete" or etag.endswith('"')
+                for etag, (name, *_) in zip(etags, operations, strict=False)
+            ]
+            if not all(whole) or len(etags) != len(operations):
+                raise IncompleteReadError("The answer lacks the ETag of a row.")
+            return etags
 
         outcome = self._attempts.run(send, give_up_at)
         if isinstance(outcome, Refusal) and outcome.reason is Reason.NO_TABLE:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import io
 import socket
 from collections import deque
 from contextlib import contextmanager
@@ -24,6 +25,8 @@ class Fault(Enum):
     LOSE_ANSWER = auto()
     LOSE_REQUEST = auto()
     CUT_ANSWER = auto()
+    CUT_HEAD = auto()
+    """The answer breaks off within its head, at the share of it that ``cut_at`` tells."""
     SILENCE = auto()
     BUSY = auto()
     """503 with a Retry-After of a minute; the request goes no further."""
@@ -39,6 +42,7 @@ class Middleman(ThreadingHTTPServer):
     Attributes:
         requests: Method and path of every request that came, queries left out.
         faults: What happens to the next requests; to all after them, ``Fault.NONE``.
+        cut_at: How much of a head passes that is cut, from 0 to 1.
     """
 
     daemon_threads = True
@@ -49,6 +53,7 @@ class Middleman(ThreadingHTTPServer):
         self.upstream_port = upstream_port
         self.requests: list[str] = []
         self.faults: deque[Fault] = deque()
+        self.cut_at = 0.5
         self.ended = Event()
 
     @property
@@ -97,7 +102,7 @@ class _Forwarder(BaseHTTPRequestHandler):
                 elif fault is Fault.FAIL_AFTERWARDS:
                     self._answer(500, {}, b"")
                 else:
-                    self._answer(status, headers, answer, is_cut=fault is Fault.CUT_ANSWER)
+                    self._answer(status, headers, answer, cut=fault)
 
     def __getattr__(self, name: str) -> Callable[[], None]:
         """Answer every method alike; the server looks for one named after it."""
@@ -115,16 +120,22 @@ class _Forwarder(BaseHTTPRequestHandler):
             upstream.close()
 
     def _answer(
-        self, status: int, headers: dict[str, str], body: bytes, *, is_cut: bool = False
+        self, status: int, headers: dict[str, str], body: bytes, *, cut: Fault = Fault.NONE
     ) -> None:
         self.send_response(status)
         for name, value in headers.items():
             if name.lower() not in _OWN:
                 self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
+        written = io.BytesIO()
+        wire, self.wfile = self.wfile, written
         self.end_headers()
-        self.wfile.write(body[: len(body) // 2] if is_cut else body)
-        if is_cut:
+        self.wfile = wire
+        head = written.getvalue()
+        if cut is Fault.CUT_HEAD:
+            head, body = head[: int(len(head) * self.server.cut_at)], b""
+        wire.write(head + (body[: len(body) // 2] if cut is Fault.CUT_ANSWER else body))
+        if cut is not Fault.NONE:
             self._hang_up()
 
     def _hang_up(self) -> None:

@@ -26,9 +26,12 @@ from tests.stores.middleman import Fault, middleman
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+    from typing import TypeVar
 
     from invoke_core.ports import Change
     from tests.stores.middleman import Middleman
+
+    T = TypeVar("T")
 
 PARTITION = "plan-1"
 SECRET = "c3dvcmRmaXNo"
@@ -87,6 +90,28 @@ def test_an_insert_whose_answer_was_lost_counts_as_done(
     (etag,) = store.write(PARTITION, [Insert("row", b"value")])
 
     assert everything(store) == [Entity("row", b"value", etag)]
+
+
+@pytest.mark.parametrize("cut_at", [share / 16 for share in range(17)])
+def test_an_answer_that_breaks_off_within_its_head_counts_as_lost(
+    store: TablesStore, between: Middleman, cut_at: float
+) -> None:
+    between.cut_at = cut_at
+
+    def once(act: Callable[[], T]) -> T:
+        between.faults.append(Fault.CUT_HEAD)
+        return act()
+
+    once(store.check)
+    (etag,) = once(lambda: store.write(PARTITION, [Insert("row", b"1")]))
+    (etag,) = once(lambda: store.write(PARTITION, [Replace("row", b"2", etag=etag)]))
+    once(lambda: store.write(PARTITION, [Insert("a", b"3"), Insert("b", b"4"), Remove("none")]))
+    with pytest.raises(EntityConflictError):
+        once(lambda: store.write(PARTITION, [Insert("a", b"5"), Insert("c", b"6")]))
+    once(lambda: store.write(PARTITION, [Remove("a")]))
+
+    assert [row.value for row in once(lambda: everything(store))] == [b"4", b"2"]
+    assert once(lambda: store.get(PARTITION, "row")) == Entity("row", b"2", etag)
 
 
 @LOST
