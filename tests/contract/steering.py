@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from tests.contract.service import Service
 
 _PREFERENCES: Final = (*("wait=0", "respond-async", "respond-async, wait=0", "") * 5, "wait=1")
+_FRAMING: Final = frozenset({"connection", "content-length", "transfer-encoding", "upgrade"})
+"""Headers of HTTP itself: a server answers what it cannot frame before any function is asked."""
+
 _MODES: Final[tuple[dict[str, Any], ...]] = (
     {},
     {"outputs": {"count": "$.count"}},
@@ -41,6 +44,8 @@ class Steering:
     def steer(self, case: Case[Any]) -> None:
         """Give a call what it needs to get further, or leave it as it is."""
         operation = case.operation.definition.raw.get("operationId")
+        for name in [name for name in case.headers if name.lower() in _FRAMING]:
+            del case.headers[name]
         if self._chance.random() < 0.05:
             return
         if not case.path.startswith("/azdo/"):
