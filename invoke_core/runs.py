@@ -194,8 +194,8 @@ class Runs:
             return
         if at > now:
             turn = loaded.record.work.turn if loaded.record.work else 0
-            if at == alarm.at:
-                # It came early, by another clock.
+            if turn == alarm.turn:
+                # It came early, by another clock; or came before its record, and again since.
                 self.alarms.set(alarm.plan_id, at, set_at=alarm.set_at, turn=alarm.turn)
             elif turn < alarm.turn:
                 self._ring_again_if_young(alarm)

@@ -238,6 +238,24 @@ def test_an_alarm_before_its_record_is_written_is_not_lost(
     assert len(target.received) == 1
 
 
+def test_a_message_before_its_record_is_not_lost_by_a_clock_behind(
+    store: EntityStore, service: InvokeService, target: Target, clock: Clock
+) -> None:
+    """A queue gives a message at once, whatever the clocks say."""
+    there = Clock(at(seconds=124))
+    clock.at = at(seconds=100)
+    draft = service.drafts.draft(later(GET), there.at)
+    plan_id = draft.record.invocation.id
+
+    service.runs.ring(alarm_for(plan_id, there.at, set_at=there.at))
+    (again,) = alarms_of(store)
+    service.journal.add(draft.record, [LogEntry(text="x")], step=draft.step)
+    service.runs.ring(again)
+
+    assert there.at in [alarm.at for alarm in alarms_of(store)]
+    assert target.received == []
+
+
 def test_an_alarm_before_its_record_is_changed_is_not_lost(
     store: EntityStore, service: InvokeService, target: Target, clock: Clock
 ) -> None:
