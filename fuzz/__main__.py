@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,8 +22,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NAMES))
     asked = parser.parse_args()
-    if len(asked.names) == 2 and asked.names[1] not in NAMES:
-        import_module(f"fuzz.{asked.names[0]}").TARGET.check(Path(asked.names[1]).read_bytes())
+    if asked.seconds < 1:
+        parser.error("--seconds is 1 or more")
+    if len(asked.names) == 2 and asked.names[0] in NAMES and asked.names[1] not in NAMES:
+        try:
+            data = Path(asked.names[1]).read_bytes()
+        except OSError as error:
+            parser.error(f"there is neither a target nor an input '{asked.names[1]}': {error}")
+        import_module(f"fuzz.{asked.names[0]}").TARGET.check(data)
         return 0
     unknown = set(asked.names) - set(NAMES)
     if unknown:
@@ -53,7 +60,10 @@ def run(name: str, seconds: int, seed: int) -> bool:
         print(f"  one of them again: python -m fuzz {name} {place / f'finding{number}'}")
     if done.returncode and not facts["findings"]:
         print(done.stderr[-2000:])
-    return not facts["findings"] and not done.returncode
+    is_clean = not facts["findings"] and not done.returncode
+    if is_clean:
+        shutil.rmtree(place, ignore_errors=True)
+    return is_clean
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import secrets
 import shutil
@@ -44,12 +45,19 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos")
-    parser.add_argument("--seconds", type=float, default=_SHORT_S, help="load, over all stores")
+    parser.add_argument("--seconds", type=_seconds, default=_SHORT_S, help="load, over all stores")
     parser.add_argument("--store", choices=list(SETTLED_S), help="this one alone")
     parser.add_argument("--seed", default=secrets.token_hex(4), help="repeats the same faults")
-    parser.add_argument("--settle", type=float, help="seconds that each store gets at the end")
+    parser.add_argument("--settle", type=_seconds, help="seconds that each store gets at the end")
     parser.add_argument("--keep", metavar="FOLDER", help="where the logs of a bad run go")
     return parser
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError("a number of seconds above 0 belongs here")
+    return seconds
 
 
 def _take_mounts() -> None:

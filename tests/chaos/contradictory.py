@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tests.chaos.ledger import Hit
 
@@ -90,6 +90,10 @@ def _going_back(ledger: Ledger) -> Iterator[Hit]:
             yield Hit("contradictory", "told its end, then told it goes on", told.plan, evidence)
 
 
+_BY_ITSELF: Final = frozenset({"timedOut", "connectionFailed", "interrupted"})
+"""Failures that a whole answer of the target does not rule out: it may never have arrived."""
+
+
 def _failures_after_the_send(ledger: Ledger) -> Iterator[Hit]:
     sent = {one.trace for one in ledger.received} - {""}
     succeeded = {one.trace for one in ledger.received if one.answered == 200} - {""}
@@ -109,6 +113,10 @@ def _failures_after_the_send(ledger: Ledger) -> Iterator[Hit]:
         is_early = told.at - told.asked_at < _SOONEST_LOST_S
         if told.code == "interrupted" and told.trace in succeeded and is_early:
             yield Hit("contradictory", "a success told as interrupted", name, evidence)
+        # By what the target itself knows, whatever the answer says: it may have lost the response.
+        is_failure = told.result == "failed" and told.code not in _BY_ITSELF
+        if is_failure and told.response != 200 and told.trace in succeeded and is_early:
+            yield Hit("contradictory", "a success of the target told as a failure", name, evidence)
 
 
 def _refusal(answer: Told | Reported | Added, name: str, media_type: str) -> Iterator[Hit]:

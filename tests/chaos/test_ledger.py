@@ -168,6 +168,12 @@ def also_reported(result: str, status: int) -> Callable[[Ledger, dict[str, Kept]
         ),
         (
             also_told(
+                "p3", at=4, item="pl", status=424, result="failed", code="statusCode", trace="t3"
+            ),
+            "contradictory: a success of the target told as a failure",
+        ),
+        (
+            also_told(
                 "p3",
                 at=4,
                 item="pl",

@@ -24,12 +24,16 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=3600, help="at most (%(default)s)")
     options = parser.parse_args()
     began = time.monotonic()
+    if options.cases < 1:
+        parser.error("--cases is 1 or more")
     with (
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
         serving(Path(folder)) as service,
     ):
         report = run(service, cases=options.cases, seed=options.seed, longest_s=options.seconds)
     sys.stdout.write(table(report))
+    if not report.followed:
+        sys.stdout.write("no read of what a call had created succeeded\n")
     passed = report.cases.total() >= options.cases and report.is_clean
     sys.stdout.write(
         f"{report.cases.total()} cases of {options.cases} in {time.monotonic() - began:.0f} s; "

@@ -72,7 +72,7 @@ START = datetime(2026, 5, 17, 12, 0, 0, tzinfo=UTC)
 EXCHANGE_S = 20
 LOOPBACK = Allow(loopback=True)
 UNLIMITED = Limits()
-GRACE_S = 10
+GRACE_S = 40
 
 VALID = Exchanged(
     result=None,

@@ -351,7 +351,7 @@ def test_a_call_whose_process_died_while_it_ran_is_interrupted_and_stays_so(
     service = make_service(store, url=target.url, now=clock)
 
     running = service.run(call(KEY))
-    clock.go_on(seconds=30)
+    clock.go_on(seconds=60)
     interrupted = service.run(call(KEY))
     clock.go_on(hours=23)
     again = service.run(call(KEY))
@@ -359,7 +359,7 @@ def test_a_call_whose_process_died_while_it_ran_is_interrupted_and_stays_so(
     assert running.invocation.state is State.IN_PROGRESS
     assert interrupted.invocation.reason is not None
     assert interrupted.invocation.reason.code == "interrupted"
-    assert interrupted.invocation.finished_at == START + timedelta(seconds=30)
+    assert interrupted.invocation.finished_at == START + timedelta(seconds=60)
     assert again.invocation == interrupted.invocation
     assert running.is_replay
     assert interrupted.is_replay

@@ -17,6 +17,8 @@ from invoke_core.records import Ending
 from tests.api.target import Reply
 from tests.state.crashes import Crash, crashes, indexes, listed, plans
 from tests.state.parts import (
+    EXCHANGE_S,
+    GRACE_S,
     START,
     Clock,
     DiedError,
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from tests.api.target import Target
 
 DEADLINE = START + timedelta(minutes=60)
-REPORT_BY = START + timedelta(seconds=30)
+REPORT_BY = START + timedelta(seconds=EXCHANGE_S + GRACE_S)
 KEY = "key-4711"
 
 
