@@ -205,12 +205,13 @@ class Runs:
         # The places of this process are for calls: those that are held would have the very
         # requests wait that they are held for. How many alarms ring at once is bounded elsewhere.
         if self.sending.is_spent():
-            self.alarms.set(alarm.plan_id, now + _BUSY)
+            self.alarms.set(alarm.plan_id, now + _BUSY, turn=alarm.turn)
             return
         try:
             self.go_on(loaded)
         except BusyError as error:
-            self.alarms.set(alarm.plan_id, now + timedelta(seconds=error.retry_after_s))
+            later = now + timedelta(seconds=error.retry_after_s)
+            self.alarms.set(alarm.plan_id, later, turn=alarm.turn)
 
     def give_up(self, alarm: Alarm) -> None:
         """Leave a remark where an alarm failed again and again, and try again much later."""
@@ -220,7 +221,8 @@ class Runs:
             return
         if alarm_at(loaded.record) is not None:
             tell(given_up_line(loaded.record.invocation, alarm.at))
-            self.alarms.set(alarm.plan_id, self.now() + _LATER)
+            turn = loaded.record.work.turn if loaded.record.work else 0
+            self.alarms.set(alarm.plan_id, self.now() + _LATER, turn=turn)
 
     def _ring_again_if_young(self, alarm: Alarm) -> None:
         """Ring again shortly where the record may not have been written yet, ever less often."""

@@ -502,6 +502,24 @@ def test_a_connection_that_is_used_as_much_as_it_may_be_postpones_the_task(
     assert len(target.received) == 2
 
 
+def test_what_is_postponed_keeps_its_turn_for_whoever_has_a_clock_behind(
+    store: EntityStore, service: InvokeService, target: Target, clock: Clock
+) -> None:
+    target.reply = lambda _: Reply(status=503)
+    plan_id = service.run(later(GET, retries=1)).invocation.id
+    ring_next(store, service, clock)
+    (due,) = alarms_of(store)
+    clock.at = due.at
+    limited = make_service(store, url=target.url, now=clock, limits=Limits(per_minute=1))
+    limited.runs.ring(alarm_for(limited.run(later(GET)).invocation.id))
+
+    limited.runs.ring(due)
+
+    postponed = [one for one in alarms_of(store) if one.plan_id == plan_id and one.at > clock.at]
+    assert [one.turn for one in postponed] == [due.turn]
+    assert due.turn > 0
+
+
 def test_a_request_that_another_process_sends_is_no_use_of_the_connection(
     store: EntityStore, service: InvokeService, target: Target, clock: Clock
 ) -> None:
