@@ -44,36 +44,6 @@ class Places:
                 self._free.release()
 
 
-class Turns:
-    """Lets few calls of a crowd at a time do what takes nothing but the processor.
-
-    Threads share one interpreter, and each of many that want it at once may keep it for
-    milliseconds; whoever waits for a store or a socket in between, an event for one, would stand
-    in line behind all of them each time.
-    """
-
-    def __init__(self, count: int = 2, *, longest_s: float = 0.25) -> None:
-        """Offer some turns.
-
-        Args:
-            count: How many calls have one at a time.
-            longest_s: After how long a call goes on without one: a single document that takes long
-                holds up nobody for longer.
-        """
-        self._free = BoundedSemaphore(count)
-        self._longest_s = longest_s
-
-    @contextmanager
-    def one(self) -> Iterator[None]:
-        """Wait for a turn, and take it."""
-        held = self._free.acquire(timeout=self._longest_s)
-        try:
-            yield
-        finally:
-            if held:
-                self._free.release()
-
-
 @dataclass(slots=True, eq=False)
 class Use:
     """One use of a connection.

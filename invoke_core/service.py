@@ -19,7 +19,7 @@ from invoke_core.errors import (
 from invoke_core.events import Canceled, Seen
 from invoke_core.journal import LogEntry
 from invoke_core.lifecycle import advance
-from invoke_core.limits import Turns, Use
+from invoke_core.limits import Use
 from invoke_core.log import change_lines, opening_lines
 from invoke_core.model import Issue, IssueType, Result, State
 from invoke_core.records import SLOW_WRITE, alarm_at, end_of, is_overtaken, over_at, shown
@@ -94,7 +94,6 @@ class InvokeService:
     places: Places
     limits: ConnectionLimits
     now: Clock
-    turns: Turns = field(default_factory=Turns)
 
     def run(self, call: Call) -> View:
         """Run one task: to its end, or until it waits for its callback.
@@ -116,8 +115,7 @@ class InvokeService:
             OutcomeUnknownError: The same of a task that others send where this process cannot.
         """
         arrived_at = self.now()
-        with self.turns.one():
-            draft = self.drafts.draft(call, arrived_at)
+        draft = self.drafts.draft(call, arrived_at)
         with self.places.one() as granted:
             if not granted or self.sending.is_spent():
                 raise BusyError(

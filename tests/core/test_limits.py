@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import pytest
 
 from invoke_core.connections import Connection, ConnectionKind, Limits
 from invoke_core.errors import BusyError, StoreUnavailableError
-from invoke_core.limits import ConnectionLimits, Turns
+from invoke_core.limits import ConnectionLimits
 
 
 class Clock:
@@ -109,40 +106,3 @@ def test_connections_do_not_share_their_limits() -> None:
 
     with limits.one(connection("one", concurrency=1)), limits.one(connection("two", concurrency=1)):
         refused(limits, connection("ONE", concurrency=1))
-
-
-def test_a_crowd_takes_turns() -> None:
-    turns = Turns(2, longest_s=10)
-    at_it = 0
-    most = 0
-    lock = threading.Lock()
-
-    def call(_: int) -> None:
-        nonlocal at_it, most
-        with turns.one():
-            with lock:
-                at_it += 1
-                most = max(most, at_it)
-            time.sleep(0.01)
-            with lock:
-                at_it -= 1
-
-    with ThreadPoolExecutor(8) as threads:
-        list(threads.map(call, range(16)))
-
-    assert most == 2
-
-
-def test_a_call_that_takes_long_holds_up_nobody_for_long() -> None:
-    turns = Turns(1, longest_s=0.05)
-
-    with turns.one(), ThreadPoolExecutor(1) as threads:
-
-        def call() -> str:
-            with turns.one():
-                return "done"
-
-        assert threads.submit(call).result(timeout=5) == "done"
-
-    with turns.one():
-        pass
