@@ -17,6 +17,10 @@ from invoke_core.errors import PolicyError
 _PORTS: Final = {"http": 80, "https": 443}
 
 
+_LONGEST_KEPT: Final = 2_000
+"""Characters of a URL that is kept once it is prepared."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
     """Where a URL leads: scheme, host and port, and nothing else of it."""
@@ -53,16 +57,19 @@ class PreparedUrl:
     target: str
 
 
-@lru_cache(maxsize=256)
 def prepare(url: str) -> PreparedUrl:
     """Prepare a URL as ``requests`` does.
 
     A URL is judged several times before it is sent, and the connection's own beside it each time,
-    so the last few hundred are kept.
+    so the last few hundred are kept, unless they are long: a caller may write a megabyte.
 
     Raises:
         PolicyError: It cannot be made into an http or https URL.
     """
+    return _kept(url) if len(url) <= _LONGEST_KEPT else _prepared(url)
+
+
+def _prepared(url: str) -> PreparedUrl:
     try:
         # The part of preparing a request that changes its URL, without headers, cookies and hooks.
         prepared = requests.PreparedRequest()
@@ -77,3 +84,6 @@ def prepare(url: str) -> PreparedUrl:
     except (requests.RequestException, ValueError):
         # Their messages quote the URL, and it may hold secrets.
         raise PolicyError("The URL cannot be read as an http or https URL.") from None
+
+
+_kept = lru_cache(maxsize=256)(_prepared)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from invoke_core.adapters import urls
 from invoke_core.adapters.urls import prepare
 from invoke_core.errors import PolicyError
 from tests.http.targets import answer, answering
@@ -114,3 +115,14 @@ def test_what_is_no_http_url_is_refused(url: str, client: Client) -> None:
         client.sender.prepared_url(url)
     with pytest.raises(PolicyError):
         client.send(url)
+
+
+def test_a_long_url_of_a_caller_is_not_kept() -> None:
+    """Looks inside on purpose: from outside, a URL that is kept reads like any other."""
+    urls._kept.cache_clear()
+
+    prepare(f"https://h/?a={'x' * 200_000}")
+    assert urls._kept.cache_info().currsize == 0
+
+    prepare("https://h/")
+    assert urls._kept.cache_info().currsize == 1
