@@ -331,6 +331,7 @@ class StoreUnavailableError(DependencyError):
 
     Attributes:
         setting: The setting that names it.
+        cause: The kind of failure.
         retry_after_s: Whole seconds after which a new try makes sense.
     """
 
@@ -340,6 +341,7 @@ class StoreUnavailableError(DependencyError):
         """Keep the setting's name, and the kind of failure; never where the store is."""
         super().__init__(f"The store that the setting {setting} names cannot be used ({cause}).")
         self.setting = setting
+        self.cause = cause
 
 
 class OutcomeUnknownError(DependencyError):

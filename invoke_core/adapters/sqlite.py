@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import secrets  # noqa: TID251
 import sqlite3
-from collections import deque
 from contextlib import suppress
 from itertools import repeat
 from queue import Empty, LifoQueue
@@ -13,6 +13,7 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Final
 
 from invoke_core.adapters.changes import check_changes
+from invoke_core.adapters.grouping import Grouping
 from invoke_core.errors import EntityConflictError, InvokeError, StoreUnavailableError
 from invoke_core.ports import Entity, Insert, Put, Remove, Replace
 
@@ -50,20 +51,19 @@ CREATE TABLE entities (
 """
 # A random ETag never comes back, not even for a row that was removed and made again.
 _INSERT: Final = """
-INSERT INTO entities VALUES (:partition, :row, lower(hex(randomblob(8))), :value)
-ON CONFLICT DO NOTHING RETURNING etag
+INSERT INTO entities (partition_key, row_key, etag, value) VALUES (?, ?, ?, ?)
+ON CONFLICT DO NOTHING
 """
 _PUT: Final = """
-INSERT INTO entities VALUES (:partition, :row, lower(hex(randomblob(8))), :value)
-ON CONFLICT DO UPDATE SET etag = excluded.etag, value = excluded.value RETURNING etag
+INSERT INTO entities (partition_key, row_key, etag, value) VALUES (?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET etag = excluded.etag, value = excluded.value
 """
 _REPLACE: Final = """
-UPDATE entities SET etag = lower(hex(randomblob(8))), value = :value
-WHERE partition_key = :partition AND row_key = :row AND etag = :etag RETURNING etag
+UPDATE entities SET etag = ?, value = ? WHERE partition_key = ? AND row_key = ? AND etag = ?
 """
-_STATEMENTS: Final = {Insert: _INSERT, Put: _PUT, Replace: _REPLACE}
-_ETAG: Final = "SELECT etag FROM entities WHERE partition_key = :partition AND row_key = :row"
-_REMOVE: Final = "DELETE FROM entities WHERE partition_key = :partition AND row_key = :row"
+_REMOVE: Final = "DELETE FROM entities WHERE partition_key = ? AND row_key = ?"
+_REMOVE_IF: Final = f"{_REMOVE} AND etag = ?"
+_IS_THERE: Final = "SELECT 1 FROM entities WHERE partition_key = ? AND row_key = ?"
 _GET: Final = """
 SELECT row_key, value, etag FROM entities WHERE partition_key = ? AND row_key = ?
 """
@@ -96,7 +96,7 @@ class SqliteStore:
         self._log_limit_bytes = _LONGEST_LOG_BYTES
         self._opening = Lock()
         self._writing = Lock()
-        self._waiting: deque[_Write] = deque()
+        self._commits = Grouping(self._commit_in_turn, most=_MOST_GROUPED)
 
     def get(self, partition_key: str, row_key: str) -> Entity | None:
         """Return one row; see the port."""
@@ -136,17 +136,10 @@ class SqliteStore:
         """Apply changes to rows of one partition; see the port."""
         check_changes(changes)
         write = _Write(partition_key, changes)
-        self._waiting.append(write)
-        # Whoever gets the lock commits for all who wait; most find their write done by then.
-        if not self._writing.acquire(timeout=_LOCK_TIMEOUT_S):
-            write.outcome = StoreUnavailableError(_SETTING, _BUSY)
-            raise write.outcome
         try:
-            while write.outcome is None:
-                self._commit(self._next_group())
-            self._empty_log()
-        finally:
-            self._writing.release()
+            self._commits.run(write, timeout_s=_LOCK_TIMEOUT_S)
+        except TimeoutError:
+            raise StoreUnavailableError(_SETTING, _BUSY) from None
         if isinstance(write.outcome, InvokeError):
             raise write.outcome
         return write.outcome
@@ -159,9 +152,12 @@ class SqliteStore:
             # A file that went away since it was opened would not be noticed.
             self._drop_writer()
             # No row has an empty key: what a write needs is asked for, and nothing is changed.
-            self._commit([_Write("", [Remove("")])])
+            probe = _Write("", [Remove("")])
+            self._commit([probe])
         finally:
             self._writing.release()
+        if isinstance(probe.outcome, InvokeError):
+            raise probe.outcome
 
     def close(self) -> None:
         """Close the file, once nobody uses it; the next use opens it again."""
@@ -193,34 +189,33 @@ class SqliteStore:
         finally:
             self._readers.put(reader)
 
-    def _next_group(self) -> list[_Write]:
-        """Return what waits, oldest first; only the holder of the lock takes from it."""
-        group = [self._waiting.popleft() for _ in range(min(len(self._waiting), _MOST_GROUPED))]
-        return [write for write in group if write.outcome is None]
+    def _commit_in_turn(self, group: Sequence[_Write]) -> None:
+        if not self._writing.acquire(timeout=_LOCK_TIMEOUT_S):
+            return
+        try:
+            self._commit(group)
+            self._empty_log()
+        finally:
+            self._writing.release()
 
-    def _commit(self, group: list[_Write]) -> None:
-        """Apply writes in one transaction, each as a whole or not at all.
-
-        Raises:
-            StoreUnavailableError: None of them took place; each has it as its outcome.
-        """
-        outcomes: list[list[str] | EntityConflictError] | None = None
-        failure = StoreUnavailableError(_SETTING, "Interrupted")
+    def _commit(self, group: Sequence[_Write]) -> None:
+        """Apply writes in one transaction, each as a whole or not at all, and settle them."""
+        outcomes: list[_Outcome] | None = None
+        failed: OSError | sqlite3.Error | StoreUnavailableError | None = None
         try:
             writer = self._writer = self._writer or self._open()
             writer.execute("BEGIN IMMEDIATE")
-            applied = [_apply(writer, write) for write in group]
+            applied = _applied(writer, group)
             writer.execute("COMMIT")
             outcomes = applied
         except (OSError, sqlite3.Error, StoreUnavailableError) as error:
-            failure = _unavailable(error)
-            raise failure from None
+            failed = error
         finally:
             if outcomes is None:
                 self._drop_writer()
-            # Nobody waits for ever, whatever went wrong.
-            for write, outcome in zip(group, outcomes or repeat(failure), strict=False):
-                write.outcome = outcome
+            # Nobody is left without an outcome, whatever went wrong.
+            for write, outcome in zip(group, outcomes or repeat(None), strict=False):
+                write.outcome = outcome or _unavailable(failed)
 
     def _empty_log(self) -> None:
         """Empty the write-ahead log where it has become long.
@@ -268,50 +263,106 @@ class SqliteStore:
             return connection
 
 
+_Outcome = list[str] | InvokeError
+
+
 class _Write:
-    """A write that waits for its commit."""
+    """A write that waits for its commit.
+
+    Attributes:
+        outcome: The rows' new ETags, or why it did not take place.
+    """
 
     __slots__ = ("changes", "outcome", "partition_key")
 
     def __init__(self, partition_key: str, changes: Sequence[Change]) -> None:
         self.partition_key = partition_key
         self.changes = changes
-        self.outcome: list[str] | InvokeError | None = None
+        self.outcome: _Outcome = StoreUnavailableError(_SETTING, _BUSY)
 
 
-def _apply(writer: sqlite3.Connection, write: _Write) -> list[str] | EntityConflictError:
+def _applied(writer: sqlite3.Connection, group: Sequence[_Write]) -> list[_Outcome]:
+    """Make writes part of the transaction that has begun; return what came of each."""
+    together = _applied_together(writer, group)
+    if together is not None:
+        return together
+    # One of them is refused; which one shows when each is tried.
+    writer.execute("ROLLBACK")
+    writer.execute("BEGIN IMMEDIATE")
+    return [_applied_alone(writer, write) for write in group]
+
+
+def _applied_together(writer: sqlite3.Connection, group: Sequence[_Write]) -> list[_Outcome] | None:
+    """Apply all changes of a kind at once; None where some are refused, or one row comes twice.
+
+    Each statement of its own lets go of the interpreter several times, and waits for it as often
+    while other threads have work: in a crowd that takes longer than the work.
+    """
+    rows: dict[str, list[tuple[str | bytes, ...]]] = {}
+    outcomes: list[_Outcome] = []
+    keys = set()
+    etags = iter(_new_etags(sum(len(write.changes) for write in group)))
+    for write in group:
+        given = []
+        for change in write.changes:
+            keys.add((write.partition_key, change.row_key))
+            statement, values, etag = _statement(write.partition_key, change, next(etags))
+            rows.setdefault(statement, []).append(values)
+            given.append(etag)
+        outcomes.append(given)
+    if len(keys) < sum(map(len, rows.values())):
+        return None
+    for statement, all_values in rows.items():
+        count = writer.executemany(statement, all_values).rowcount
+        # What was to be removed may be gone already.
+        if count < len(all_values) and statement is not _REMOVE:
+            return None
+    return outcomes
+
+
+def _applied_alone(writer: sqlite3.Connection, write: _Write) -> _Outcome:
     """Make one write part of the transaction, or leave nothing of it there."""
-    if len(write.changes) == 1:
-        # One change is made as a whole or not at all by itself.
-        etag = _change(writer, write.partition_key, write.changes[0])
-        return EntityConflictError() if etag is None else [etag]
     writer.execute("SAVEPOINT one_write")
-    etags = []
-    for change in write.changes:
-        etag = _change(writer, write.partition_key, change)
-        if etag is None:
+    given = []
+    for change, new in zip(write.changes, _new_etags(len(write.changes)), strict=True):
+        statement, values, etag = _statement(write.partition_key, change, new)
+        is_applied = writer.execute(statement, values).rowcount > 0
+        if not is_applied and not _may_be_missing(writer, write.partition_key, change):
             writer.execute("ROLLBACK TO one_write")
             return EntityConflictError()
-        etags.append(etag)
+        given.append(etag)
     writer.execute("RELEASE one_write")
-    return etags
+    return given
 
 
-def _change(writer: sqlite3.Connection, partition_key: str, change: Change) -> str | None:
-    """Apply one change; return the row's ETag, or None where the row is in another state."""
-    values = {"partition": partition_key, "row": change.row_key}
-    if isinstance(change, Remove):
-        found = writer.execute(_ETAG, values).fetchall() if change.etag else []
-        if any(etag != change.etag for (etag,) in found):
-            return None
-        writer.execute(_REMOVE, values)
-        return ""
-    if isinstance(change, Replace):
-        values["etag"] = change.etag
-    statement = _STATEMENTS[type(change)]
-    # All of them are fetched: a statement that is not at its end keeps a commit from happening.
-    rows: list[tuple[str]] = writer.execute(statement, values | {"value": change.value}).fetchall()
-    return rows[0][0] if rows else None
+def _statement(
+    partition_key: str, change: Change, etag: str
+) -> tuple[str, tuple[str | bytes, ...], str]:
+    """Return what applies a change, its values, and the ETag the row has after it."""
+    keys = (partition_key, change.row_key)
+    match change:
+        case Insert():
+            return _INSERT, (*keys, etag, change.value), etag
+        case Put():
+            return _PUT, (*keys, etag, change.value), etag
+        case Replace():
+            return _REPLACE, (etag, change.value, *keys, change.etag), etag
+        case Remove(etag=""):
+            return _REMOVE, keys, ""
+        case Remove():
+            return _REMOVE_IF, (*keys, change.etag), ""
+
+
+def _may_be_missing(writer: sqlite3.Connection, partition_key: str, change: Change) -> bool:
+    """Tell whether a change that changed nothing was to remove a row that is not there."""
+    if not isinstance(change, Remove):
+        return False
+    return not writer.execute(_IS_THERE, (partition_key, change.row_key)).fetchall()
+
+
+def _new_etags(count: int) -> list[str]:
+    digits = secrets.token_hex(8 * count)
+    return [digits[start : start + 16] for start in range(0, len(digits), 16)]
 
 
 def _prepare(connection: sqlite3.Connection) -> None:
@@ -355,8 +406,11 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
             return
 
 
-def _unavailable(error: OSError | sqlite3.Error | StoreUnavailableError) -> StoreUnavailableError:
+def _unavailable(error: Exception | None) -> StoreUnavailableError:
+    """Return an error of its own for each who gets it."""
     if isinstance(error, StoreUnavailableError):
-        return error
+        return StoreUnavailableError(error.setting, error.cause)
+    if error is None:
+        return StoreUnavailableError(_SETTING, "Interrupted")
     # SQLite's own name of a failure tells more than the class, and nothing of the content.
     return StoreUnavailableError(_SETTING, getattr(error, "sqlite_errorname", type(error).__name__))
