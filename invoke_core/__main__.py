@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from invoke_core import __version__
 from invoke_core.errors import ConfigurationError, SettingsError, StoreUnavailableError
+from invoke_core.local.processors import stay_on_one
 from invoke_core.local.server import LocalServer, serve
 from invoke_core.settings import EmbeddedStore, read_settings
 from invoke_core.settings.local_file import read_local_settings
@@ -80,6 +81,12 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="hand over chunked bodies as empty ones, as the Functions host does",
     )
+    server.add_argument(
+        "--processors",
+        choices=("one", "all"),
+        default="one",
+        help="where threads may run; Python runs one at a time, fastest on one (%(default)s)",
+    )
     check = commands.add_parser("check", help="check the settings, and do nothing else")
     check.add_argument(
         "--caller", metavar="KEY", help="print what stands for a function key in allow.callers"
@@ -137,6 +144,8 @@ def _strict_settings() -> Settings:
 def _serve(
     options: argparse.Namespace, settings: Settings, announce: Callable[[str], None]
 ) -> None:
+    if options.processors == "one":
+        stay_on_one()
     sys.path.insert(0, str(APP_ROOT))
     server = LocalServer(
         importlib.import_module("function_app").app,
