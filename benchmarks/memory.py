@@ -4,7 +4,8 @@ A peak is ``VmHWM`` of the server's process, less what the process held before, 
 kind. What it may take: answers are kept within the byte budget (``MAX_BUFFERED_BYTES``, 256 MiB
 where nothing is set), and the one answer that is judged takes up to 60 times its bytes beside that
 (``docs/security.md``, residual risks), here 60 times ``MAX_RESPONSE_BYTES``, 10 MiB. What waits
-holds no answer, so the budget alone is what it is compared with.
+holds no answer, so the budget alone is what it is compared with. A call that comes while the budget
+is spent is answered 429; it is repeated once those it came with are answered.
 """
 
 from __future__ import annotations
@@ -91,13 +92,22 @@ def large_answers(target_url: str, how_many: int) -> Line:
         request = client.request(
             "POST", "/api/invocations", step(f"/large/{ANSWER_BYTES}", **CHECKED)
         )
-        answers = all_at_once(running.url, [request] * how_many)
-        for one in answers:
-            assert one.status == 200, one.body[:2000]
-            assert b'"result":"succeeded"' in one.body, one.body[:2000]
-        took_s = max(one.after_s for one in answers)
+        started_s = time.perf_counter()
+        left, refused = how_many, 0
+        while left:
+            for one in all_at_once(running.url, [request] * left):
+                if one.status == 429:
+                    refused += 1
+                    continue
+                assert one.status == 200, one.body[:2000]
+                assert b'"result":"succeeded"' in one.body, one.body[:2000]
+                left -= 1
+        took_s = time.perf_counter() - started_s
         size_mb = ANSWER_BYTES / 1e6
-        what = f"{how_many} answers of {size_mb:.0f} MB at once, all judged in {took_s:.0f} s"
+        what = (
+            f"{how_many} answers of {size_mb:.0f} MB at once, all judged in {took_s:.0f} s"
+            f" ({refused} calls answered 429 meanwhile, and repeated)"
+        )
         return line(what, running, before_mb, BUDGET_MB + JUDGING_MB)
 
 
