@@ -20,25 +20,25 @@ class Grouping(Generic[T]):
     called once, where a lock that all of them ask for in turn would wake each for nothing.
     """
 
-    def __init__(self, work: Callable[[Sequence[T]], None], *, most: int) -> None:
+    def __init__(self, *, most: int) -> None:
         """Begin with nobody waiting.
 
         Args:
-            work: Does the work for a group, oldest item first; never runs twice at once. What it
-                raises reaches who called it, so the items have to tell the others.
             most: Items in a group.
         """
-        self._work = work
         self._most = most
         self._state = Lock()
         self._waiting: deque[_Place[T]] = deque()
         self._is_led = False
 
-    def run(self, item: T, *, timeout_s: float) -> None:
+    def run(self, item: T, work: Callable[[Sequence[T]], None], *, timeout_s: float) -> None:
         """Have an item worked on; return once it was.
 
         Args:
             item: What is to be worked on.
+            work: Does the work for a group, oldest item first; the same for all. It never runs
+                twice at once. What it raises reaches whose thread it runs in, so the items have to
+                tell the others.
             timeout_s: Seconds to wait for the turn; the work itself takes as long as it does.
 
         Raises:
@@ -52,7 +52,7 @@ class Grouping(Generic[T]):
         if not place.leads:
             self._wait(place, timeout_s)
         if place.leads:
-            self._lead(place)
+            self._lead(place, work)
 
     def _wait(self, place: _Place[T], timeout_s: float) -> None:
         if place.called.acquire(timeout=timeout_s):
@@ -65,18 +65,19 @@ class Grouping(Generic[T]):
                 self._waiting.remove(place)
         raise TimeoutError
 
-    def _lead(self, own: _Place[T]) -> None:
+    def _lead(self, own: _Place[T], work: Callable[[Sequence[T]], None]) -> None:
         try:
             while not own.is_done:
                 with self._state:
                     count = min(len(self._waiting), self._most)
                     group = [self._waiting.popleft() for _ in range(count)]
                 try:
-                    self._work([place.item for place in group])
+                    work([place.item for place in group])
                 finally:
                     for place in group:
                         place.is_done = True
-                        place.called.release()
+                        if place is not own:
+                            place.called.release()
         finally:
             with self._state:
                 self._is_led = bool(self._waiting)

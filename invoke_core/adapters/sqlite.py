@@ -96,7 +96,7 @@ class SqliteStore:
         self._log_limit_bytes = _LONGEST_LOG_BYTES
         self._opening = Lock()
         self._writing = Lock()
-        self._commits = Grouping(self._commit_in_turn, most=_MOST_GROUPED)
+        self._commits = Grouping[_Write](most=_MOST_GROUPED)
 
     def get(self, partition_key: str, row_key: str) -> Entity | None:
         """Return one row; see the port."""
@@ -137,7 +137,7 @@ class SqliteStore:
         check_changes(changes)
         write = _Write(partition_key, changes)
         try:
-            self._commits.run(write, timeout_s=_LOCK_TIMEOUT_S)
+            self._commits.run(write, self._commit_in_turn, timeout_s=_LOCK_TIMEOUT_S)
         except TimeoutError:
             raise StoreUnavailableError(_SETTING, _BUSY) from None
         if isinstance(write.outcome, InvokeError):

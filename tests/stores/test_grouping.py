@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from threading import Event, Lock
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ import pytest
 from invoke_core.adapters.grouping import Grouping
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 
 class Gate:
@@ -35,24 +36,24 @@ def threads() -> Iterator[ThreadPoolExecutor]:
         yield threads
 
 
-def behind(
-    grouping: Grouping[int], threads: ThreadPoolExecutor, numbers: range, *, timeout_s: float = 10
+def queued(
+    threads: ThreadPoolExecutor, run: Callable[..., None], *numbers: int, timeout_s: float = 10
 ) -> list[Future[None]]:
     """Queue numbers one after the other, behind work that stands still."""
-    queued = []
+    futures = []
     for number in numbers:
-        queued.append(threads.submit(grouping.run, number, timeout_s=timeout_s))
+        futures.append(threads.submit(run, number, timeout_s=timeout_s))
         time.sleep(0.005)
-    return queued
+    return futures
 
 
 def test_what_came_during_the_work_is_done_together_in_order(threads: ThreadPoolExecutor) -> None:
     gate = Gate()
-    grouping = Grouping(gate.work, most=4)
-    first = threads.submit(grouping.run, 0, timeout_s=10)
+    run = partial(Grouping[int](most=4).run, work=gate.work)
+    first = threads.submit(run, 0, timeout_s=10)
     assert gate.began.wait(10)
 
-    others = behind(grouping, threads, range(1, 7))
+    others = queued(threads, run, 1, 2, 3, 4, 5, 6)
     gate.go_on.set()
 
     for one in [first, *others]:
@@ -70,26 +71,26 @@ def test_it_never_runs_twice_at_once_and_leaves_nobody_out(threads: ThreadPoolEx
         time.sleep(0.0001)
         busy.release()
 
-    grouping = Grouping(work, most=5)
+    grouping = Grouping[int](most=5)
 
-    def run(number: int) -> None:
+    def run_twenty(number: int) -> None:
         for turn in range(20):
-            grouping.run(number * 20 + turn, timeout_s=10)
+            grouping.run(number * 20 + turn, work, timeout_s=10)
             assert number * 20 + turn in done
 
-    for one in [threads.submit(run, number) for number in range(64)]:
+    for one in [threads.submit(run_twenty, number) for number in range(64)]:
         one.result(60)
     assert sorted(done) == list(range(64 * 20))
 
 
 def test_who_waits_too_long_gives_up_and_the_others_go_on(threads: ThreadPoolExecutor) -> None:
     gate = Gate()
-    grouping = Grouping(gate.work, most=4)
-    first = threads.submit(grouping.run, 0, timeout_s=10)
+    run = partial(Grouping[int](most=4).run, work=gate.work)
+    first = threads.submit(run, 0, timeout_s=10)
     assert gate.began.wait(10)
 
-    [impatient] = behind(grouping, threads, range(1, 2), timeout_s=0.1)
-    [patient] = behind(grouping, threads, range(2, 3))
+    [impatient] = queued(threads, run, 1, timeout_s=0.1)
+    [patient] = queued(threads, run, 2)
     with pytest.raises(TimeoutError):
         impatient.result(10)
     gate.go_on.set()
@@ -97,7 +98,7 @@ def test_who_waits_too_long_gives_up_and_the_others_go_on(threads: ThreadPoolExe
     first.result(10)
     patient.result(10)
     assert gate.groups == [[0], [2]]
-    grouping.run(3, timeout_s=1)
+    run(3, timeout_s=1)
     assert gate.groups[-1] == [3]
 
 
@@ -109,10 +110,10 @@ def test_work_that_fails_tells_who_did_it_and_holds_nobody_up(threads: ThreadPoo
         if 0 in group:
             raise ValueError("broken")
 
-    grouping = Grouping(work, most=4)
-    first = threads.submit(grouping.run, 0, timeout_s=10)
+    run = partial(Grouping[int](most=4).run, work=work)
+    first = threads.submit(run, 0, timeout_s=10)
     assert gate.began.wait(10)
-    others = behind(grouping, threads, range(1, 4))
+    others = queued(threads, run, 1, 2, 3)
     gate.go_on.set()
 
     with pytest.raises(ValueError, match="broken"):
@@ -120,3 +121,34 @@ def test_work_that_fails_tells_who_did_it_and_holds_nobody_up(threads: ThreadPoo
     for one in others:
         one.result(10)
     assert gate.groups == [[0], [1, 2, 3]]
+
+
+def test_who_is_called_as_he_gives_up_does_the_work_all_the_same(
+    threads: ThreadPoolExecutor,
+) -> None:
+    """Times to wait that are about as long as the work: both happen at once again and again."""
+    done: list[int] = []
+
+    def work(group: Sequence[int]) -> None:
+        time.sleep(0.0005)
+        done.extend(group)
+
+    run = partial(Grouping[int](most=2).run, work=work)
+
+    def run_often(number: int) -> int:
+        gave_up = 0
+        for turn in range(number * 300, number * 300 + 300):
+            try:
+                run(turn, timeout_s=0.001)
+            except TimeoutError:
+                gave_up += 1
+            else:
+                assert turn in done
+        return gave_up
+
+    gave_up = [one.result(60) for one in [threads.submit(run_often, n) for n in range(8)]]
+
+    assert 0 < sum(gave_up) < 8 * 300
+    run(-1, timeout_s=10)
+    assert done[-1] == -1
+    assert len(done) == len(set(done))
