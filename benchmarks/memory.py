@@ -106,7 +106,7 @@ def large_answers(target_url: str, how_many: int) -> Line:
         size_mb = ANSWER_BYTES / 1e6
         what = (
             f"{how_many} answers of {size_mb:.0f} MB at once, all judged in {took_s:.0f} s"
-            f" ({refused} calls answered 429 meanwhile, and repeated)"
+            f" (answered 429 meanwhile, and repeated: {refused})"
         )
         return line(what, running, before_mb, BUDGET_MB + JUDGING_MB)
 
