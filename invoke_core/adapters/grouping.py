@@ -87,7 +87,14 @@ class Grouping(Generic[T]):
 
 
 class _Place(Generic[T]):
-    """A place in the queue."""
+    """A place in the queue.
+
+    Attributes:
+        item: What waits there.
+        leads: Whether its thread is to work for all; set before it is called.
+        is_done: Whether the item was worked on.
+        called: Held until its thread is called, which happens once.
+    """
 
     __slots__ = ("called", "is_done", "item", "leads")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import secrets  # noqa: TID251
+import secrets  # noqa: TID251  # ETags are the store's own, as Azure's are
 import sqlite3
 from contextlib import suppress
 from itertools import repeat
@@ -191,6 +191,7 @@ class SqliteStore:
 
     def _commit_in_turn(self, group: Sequence[_Write]) -> None:
         if not self._writing.acquire(timeout=_LOCK_TIMEOUT_S):
+            # Each stays with the outcome it began with: busy.
             return
         try:
             self._commit(group)
