@@ -77,6 +77,14 @@ class Head:
         lengths = self.values("content-length")
         return int(lengths[0]) if lengths else None
 
+    def next_bytes(self, given_bytes: int) -> int:
+        """Return how much of the body to read at once, where so much of it has come."""
+        if self.is_chunked:
+            return wire.BUFFER_BYTES
+        if self.length is None:
+            return wire.READ_BYTES
+        return min(self.length - given_bytes, wire.READ_BYTES)
+
 
 class Transfer:
     """Sends one request over a connection and reads its answer."""
@@ -142,7 +150,7 @@ class Transfer:
     def _body_pieces(self, head: Head) -> Iterator[bytes]:
         most_bytes = _FRAME_BYTES if head.is_chunked else wire.READ_BYTES
         given_bytes = 0
-        while received := self._wire.read():
+        while received := self._wire.read(head.next_bytes(given_bytes)):
             for at in range(0, len(received), most_bytes):
                 yield received[at : at + most_bytes]
                 if len(self._http.trailing_data[0]) > _FRAME_BYTES:

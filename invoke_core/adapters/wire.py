@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 MOST_HEADERS: Final = 100
 LONGEST_LINE: Final = 64 * 1024
 READ_BYTES: Final = 64 * 1024
+"""The most that is read at once: of the body of a long answer."""
+
+BUFFER_BYTES: Final = 8 * 1024
+"""Heads are read through a buffer, and most answers whole. A larger one, given back after each
+exchange, leaves holes in the process's memory that only the next large one fits into; what is
+small and stays settles there, and the process grows with every thread it has."""
 
 BAD_STATUS_LINE: Final = "it does not begin with a status line of HTTP/1"
 BAD_HEADER: Final = "it has a header line that is not 'name: value'"
@@ -35,12 +41,12 @@ class Wire:
 
     def __init__(self, sock: socket.socket, exchange: Exchange) -> None:
         """Read from a socket, telling the exchange how far it has come."""
-        self._stream = io.BufferedReader(_Leased(sock, exchange), READ_BYTES)
+        self._stream = io.BufferedReader(_Leased(sock, exchange), BUFFER_BYTES)
         self._exchange = exchange
 
-    def read(self) -> bytes:
-        """Return what has arrived, at least a byte and at most 64 KiB; nothing at the end."""
-        return self._stream.read1(READ_BYTES)
+    def read(self, most_bytes: int) -> bytes:
+        """Return what has arrived, at least a byte and at most so many; nothing at the end."""
+        return self._stream.read1(most_bytes)
 
     def head_lines(self) -> Iterator[bytes]:
         """Read one line after the other; who takes them knows which is the last of a head.

@@ -32,6 +32,10 @@ BODY_LIMIT_BYTES = 100 * 1024 * 1024
 HEAD_LIMIT_BYTES = 32 * 1024
 """Always taken; more may be, up to twice as much. ASP.NET Core's web server has the same limit."""
 
+_HEAD_READ_BYTES = 4 * 1024
+"""Most requests are shorter. What is read at once is made small again once it is known how much
+came; the hole that is left in the process's memory is as large as what was asked for."""
+
 _TIMEOUT_S = 30
 _SOON_S = 0.002
 _LINGER_S = 2.0
@@ -134,9 +138,9 @@ class Connection:
             self._socket.settimeout(_TIMEOUT_S)
         return True
 
-    def _receive(self) -> None:
+    def _receive(self, most_bytes: int = _HEAD_READ_BYTES) -> None:
         # No more at once than a head may have: h11 counts only what it cannot use yet.
-        self._http.receive_data(self._socket.recv(HEAD_LIMIT_BYTES))
+        self._http.receive_data(self._socket.recv(min(most_bytes, HEAD_LIMIT_BYTES)))
 
     def _send(self, data: bytes) -> None:
         # The timeout is for each call, so a slow reader gets it anew with each piece.
@@ -182,7 +186,8 @@ class Connection:
         return self._http.next_event()
 
     def _body(self, fields: dict[bytes, bytes]) -> bytes:
-        if int(fields.get(b"content-length", b"0")) > BODY_LIMIT_BYTES:
+        length = int(fields.get(b"content-length", b"0"))
+        if length > BODY_LIMIT_BYTES:
             raise refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         body = bytearray()
         in_chunks = b"transfer-encoding" in fields
@@ -199,7 +204,7 @@ class Connection:
             if self._http.they_are_waiting_for_100_continue:
                 go_on = h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue")
                 self._send(self._http.send(go_on))
-            self._receive()
+            self._receive(HEAD_LIMIT_BYTES if in_chunks else length - len(body))
         return b"" if self._drop_chunked and in_chunks else bytes(body)
 
     def _write(self, answer: Answer, *, with_body: bool) -> None:

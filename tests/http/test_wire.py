@@ -13,6 +13,7 @@ import pytest
 from invoke_core import __version__
 from invoke_core.adapters.budget import ByteBudget
 from invoke_core.adapters.http import HttpSender
+from invoke_core.adapters.transfer import Head
 from invoke_core.adapters.urls import Origin
 from invoke_core.model import Method
 from tests.http.conftest import Client
@@ -235,6 +236,24 @@ def test_early_refusal_of_a_long_request_is_an_answer(start: Start, client: Clie
     found = client.send(target.origin, method=Method.POST, body=b"x" * 5_000_000)
 
     assert (found.status, found.body) == (413, b"too long")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "come", "most_bytes"),
+    [
+        ("Content-Length", "300", 0, 300),
+        ("Content-Length", "300", 299, 1),
+        ("Content-Length", "10000000", 0, 64 * 1024),
+        ("Content-Length", "10000000", 9_990_000, 10_000),
+        ("Transfer-Encoding", "chunked", 0, 8 * 1024),
+        ("Server", "ends with the connection", 0, 64 * 1024),
+    ],
+)
+def test_no_more_of_a_body_is_read_at_once_than_may_come(
+    name: str, value: str, come: int, most_bytes: int
+) -> None:
+    """Room that is asked for and not needed leaves holes in the memory of a process."""
+    assert Head(status=200, headers=((name, value),)).next_bytes(come) == most_bytes
 
 
 def test_hundred_parallel_exchanges_wait_side_by_side(start: Start, client: Client) -> None:

@@ -51,8 +51,8 @@ def _is_refused(received: bytes, before: bytes = b"") -> bool:
         _CHUNKED + b"1\r\na\r\n1;" + _BLANKS + b"\n\r\n",
         _CHUNKED + b"1\r\na\r\n0\r\nX:" + _BLANKS + b"\f\r\n\r\n",
         _CHUNKED + b"0;\r\nY: 1\nX:" + _BLANKS + b"\x00\r\n\r\n",
-        _UNKNOWN + b"1;" + _BLANKS + b"\n\r\n",
-        _UNKNOWN + b"0\r\nX:" + _BLANKS + b"\x00\r\n\r\n",
+        _UNKNOWN + b"1;" + _BLANKS[:3_500] + b"\n\r\n",
+        _UNKNOWN + b"0\r\nX:" + _BLANKS[:3_500] + b"\x00\r\n\r\n",
     ],
 )
 def test_a_hostile_line_costs_next_to_nothing(raw: RawClient, sent: bytes) -> None:
@@ -64,6 +64,20 @@ def test_a_hostile_line_costs_next_to_nothing(raw: RawClient, sent: bytes) -> No
 
     assert time.process_time() - spent < 0.4
     assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1") == 1
+
+
+@pytest.mark.parametrize("start", [b"1;", b"0\r\nX:"])
+def test_where_there_is_no_function_a_long_line_is_not_read_to_its_end(
+    raw: RawClient, start: bytes
+) -> None:
+    spent = time.process_time()
+
+    raw.send(_UNKNOWN + start + _BLANKS + b"\x00\r\n\r\n")
+    answer = raw.read_all()
+
+    assert time.process_time() - spent < 0.4
+    assert answer.startswith(b"HTTP/1.1 404 ")
     assert answer.count(b"HTTP/1.1") == 1
 
 
