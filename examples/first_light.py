@@ -10,7 +10,7 @@ from secrets import token_urlsafe  # noqa: TID251  # a password for one run of a
 from threading import Thread
 
 from examples.demo_api import DemoServer
-from invoke_core.__main__ import main as invoke_core
+from invoke_core.command_line import main as invoke_core
 
 EXAMPLES = Path(__file__).resolve().parent
 

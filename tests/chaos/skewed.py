@@ -6,7 +6,7 @@ import sys
 from datetime import timedelta
 
 from invoke_core import wiring
-from invoke_core.__main__ import main
+from invoke_core.command_line import main
 
 
 def _set_apart(by: timedelta) -> None:
