@@ -26,8 +26,8 @@ READ_BYTES: Final = 64 * 1024
 
 BUFFER_BYTES: Final = 8 * 1024
 """Heads are read through a buffer, and most answers whole. A larger one, given back after each
-exchange, leaves holes in the process's memory that only the next large one fits into; what is
-small and stays settles there, and the process grows with every thread it has."""
+exchange, leaves a hole in the process's memory; what is small and stays settles there, and the next
+exchange takes new room."""
 
 BAD_STATUS_LINE: Final = "it does not begin with a status line of HTTP/1"
 BAD_HEADER: Final = "it has a header line that is not 'name: value'"
