@@ -161,14 +161,15 @@ class SqliteStore:
 
     def close(self) -> None:
         """Close the file, once nobody uses it; the next use opens it again."""
+        # One closes at a time: two that each held some of the readers would wait for the others.
         with self._writing:
             self._drop_writer()
-        for _ in range(_READERS):
-            reader = self._readers.get()
-            if reader is not None:
-                reader.close()
-        for _ in range(_READERS):
-            self._readers.put(None)
+            for _ in range(_READERS):
+                reader = self._readers.get()
+                if reader is not None:
+                    reader.close()
+            for _ in range(_READERS):
+                self._readers.put(None)
 
     __del__ = close
 

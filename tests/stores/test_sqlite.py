@@ -10,7 +10,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
@@ -90,6 +90,32 @@ def test_the_layout_is_numbered_in_the_file(store: SqliteStore, path: Path) -> N
     with closing(sqlite3.connect(path)) as file:
         assert file.execute("PRAGMA user_version").fetchone() == (SCHEMA,)
         assert file.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_two_who_close_at_once_do_not_wait_for_each_other(path: Path) -> None:
+    """While others read; each would hold some of the connections that the other waits for."""
+    store = SqliteStore(path)
+    is_over = Event()
+
+    def read() -> None:
+        while not is_over.is_set():
+            store.get(PARTITION, "a")
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(6):
+            Thread(target=read, daemon=True).start()
+        for _ in range(5):
+            closers = [Thread(target=store.close, daemon=True) for _ in range(2)]
+            for one in closers:
+                one.start()
+            for one in closers:
+                one.join(5)
+            assert not any(one.is_alive() for one in closers)
+    finally:
+        is_over.set()
+        sys.setswitchinterval(interval)
 
 
 def test_a_closed_store_opens_again(store: SqliteStore) -> None:
