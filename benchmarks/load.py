@@ -100,7 +100,7 @@ class Pipeline(FastHttpUser):  # type: ignore[misc]  # make check has no locust
         """A reply that is held until the task is completed."""
         plan = self._begin_callback()
         event = _event(plan, "TaskCompleted")
-        gevent.spawn_later(_HOLD_S, self._tell, plan, "POST", "/events", event, 204)
+        self._later(_HOLD_S, self._tell, plan, "POST", "/events", event, 204)
         self._get("status, held", f"/{plan['PlanId']}", 200, {"Prefer": "wait=30"})
 
     def canceled(self) -> None:
@@ -132,7 +132,11 @@ class Pipeline(FastHttpUser):  # type: ignore[misc]  # make check has no locust
     ) -> None:
         prefer = {"Prefer": "respond-async"}
         body = self._begin(name, {"urlSuffix": path, **inputs}, members, prefer, expect=202)
-        gevent.spawn_later(_LOOK_AFTER_S, self._get, "status", f"/{body['id']}", 200)
+        self._later(_LOOK_AFTER_S, self._get, "status", f"/{body['id']}", 200)
+
+    @staticmethod
+    def _later(seconds: float, action: Callable[..., None], *values: object) -> None:
+        gevent.spawn_later(seconds, action, *values).link_exception(_report_greenlet)
 
     def _begin_callback(self) -> dict[str, str]:
         inputs = {"urlSuffix": "/keep", "method": "POST", "waitForCompletion": True}
@@ -250,6 +254,17 @@ def _reached(seconds: float) -> dict[str, float]:
     }
 
 
+def _report(exception: BaseException, **_: object) -> None:
+    """Count what ended a run for another reason than the status of an answer."""
+    State.faults[f"{type(exception).__name__}: {exception}"[:300]] += 1
+
+
+def _report_greenlet(ended: gevent.Greenlet) -> None:
+    # What a wrong status raises was counted with the answer.
+    if not isinstance(ended.exception, RescheduleTask):
+        _report(ended.exception)
+
+
 def _say(**members: object) -> None:
     print(json.dumps(members), flush=True)
 
@@ -270,6 +285,7 @@ def main(seconds: float, step_s: float) -> None:
     environment.events.request.add_listener(
         lambda response_time, **_: State.times_ms.append(response_time)
     )
+    environment.events.user_error.add_listener(_report)
     runner = environment.create_local_runner()
     most_runs_s = 0.0
     for users in _RAMP:
