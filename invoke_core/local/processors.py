@@ -17,7 +17,7 @@ def stay_on_one() -> int | None:
     """Keep the calling thread, and all it starts from now on, on one of its processors.
 
     It is the one the system has put the process on, so that programs begun one after the other
-    are spread as the system spreads them.
+    are spread as the system spreads them; those begun at the same moment may share one.
 
     Returns:
         Its number; None where the system does not offer this, or offers one processor only.

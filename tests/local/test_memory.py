@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -57,5 +59,25 @@ def test_a_server_has_one_store_of_memory_unless_somebody_chose(
     assert (further == 0) is has_one
 
 
-def test_it_chooses_once() -> None:
-    assert chosen({"GLIBC_TUNABLES": _OURS}) is None
+@pytest.mark.parametrize("given", [{"GLIBC_TUNABLES": _OURS}, {"MALLOC_ARENA_MAX": "8"}])
+def test_who_has_chosen_is_left_alone(given: dict[str, str]) -> None:
+    assert chosen(given) is None
+
+
+def test_a_program_that_came_by_standard_input_is_not_begun_again() -> None:
+    code = """
+import os, sys
+sys.argv = ["x", "serve"]
+os.execve = lambda *_: print("began again")
+from invoke_core.local.memory import begin_again
+begin_again()
+print("went on")
+"""
+    said = {}
+    for name, words, given in (("input", ["-"], code), ("words", ["-c", code], "")):
+        told = subprocess.run(  # noqa: S603  # our own program
+            [sys.executable, *words], input=given, capture_output=True, text=True, check=True
+        )
+        said[name] = told.stdout.splitlines()
+
+    assert said == {"input": ["went on"], "words": ["began again", "went on"]}
