@@ -95,6 +95,7 @@ def large_answers(target_url: str, how_many: int) -> Line:
         started_s = time.perf_counter()
         left, refused = how_many, 0
         while left:
+            before = left
             for one in all_at_once(running.url, [request] * left):
                 if one.status == 429:
                     refused += 1
@@ -102,6 +103,7 @@ def large_answers(target_url: str, how_many: int) -> Line:
                 assert one.status == 200, one.body[:2000]
                 assert b'"result":"succeeded"' in one.body, one.body[:2000]
                 left -= 1
+            assert left < before, "nothing is answered any more: the budget is not given back"
         took_s = time.perf_counter() - started_s
         size_mb = ANSWER_BYTES / 1e6
         what = (

@@ -177,7 +177,7 @@ class _Watched:
             gain = growth([one.at_s for one in judged], values)
             shown = f"{name.replace('_mb', ' (MiB)')}: {values[0]:.1f} to {values[-1]:.1f}, "
             shown += f"the fitted line gains {gain:+.1f}; at most {most:.0f}"
-            if self.samples[-1].at_s < _JUDGED_FROM_S * 0.9:
+            if self.samples[-1].at_s < _JUDGED_FROM_S:
                 print(f"{shown} (not judged: too short for pools and caches to fill)")
                 continue
             print(shown)

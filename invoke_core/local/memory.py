@@ -17,7 +17,7 @@ _CHOSEN: Final = "glibc.malloc.arena_max=1:glibc.malloc.tcache_count=0"
 
 
 def begin_again() -> None:
-    """Replace this process by the same program, with one store of memory for all its threads.
+    """Replace this process by the same program, with one arena for all threads and no caches.
 
     The GNU C library gives threads eight arenas for each processor, and each thread a cache, so
     that those who ask at the same moment need not wait for each other. Python runs one thread at a

@@ -1,4 +1,4 @@
-"""From how many stores of the C library the server's threads take memory."""
+"""From how many arenas of the C library the server's threads take memory."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _further_arenas(process: int) -> int:
         (_THEIRS, _THEIRS, False),
     ],
 )
-def test_a_server_has_one_store_of_memory_unless_somebody_chose(
+def test_a_server_has_one_arena_unless_somebody_chose(
     given: str | None, value: str, has_one: object, tmp_path: Path
 ) -> None:
     settings = {"InvokeStorage": f"sqlite:///{tmp_path}/invoke.db"}
