@@ -21,7 +21,7 @@ class Threads:
     """
 
     def __init__(self, limit: int, *, name: str) -> None:
-        """Start with no thread; they come with the jobs and stay.
+        """Begin with no thread; they come with ``start``, or else with the jobs, and stay.
 
         Args:
             limit: How many there may be.
@@ -35,21 +35,24 @@ class Threads:
         self._closed = False
         self._changed = threading.Condition()
 
+    def start(self) -> None:
+        """Start all threads now: a first crowd of jobs would wait while one after the other begins.
+
+        Where the system does not give so many, there are fewer.
+        """
+        with self._changed:
+            while self._start_one():
+                pass
+
     def run(self, job: Job) -> None:
         """Run a job as soon as a thread is free. The job must not raise."""
         with self._changed:
             self._jobs.append(job)
             if len(self._jobs) <= self._idle:
                 self._changed.notify()
-            elif self._count < self._limit:
-                name = f"{self._name}-{self._count + 1}"
-                try:
-                    threading.Thread(target=self._work, name=name, daemon=True).start()
-                except RuntimeError:
-                    # The system gives no more threads; those that are there take the job over.
-                    _log.warning("No more than %d threads can be had; jobs wait.", self._count)
-                else:
-                    self._count += 1
+            else:
+                # Where none can be had, those that are there take the job over.
+                self._start_one()
 
     def are_wanted(self) -> bool:
         """Tell whether a job waits for a thread."""
@@ -71,6 +74,19 @@ class Threads:
             while self._count and (left := deadline - monotonic()) > 0:
                 self._changed.wait(left)
             return self._count
+
+    def _start_one(self) -> bool:
+        """Start one more thread within the limit, and tell whether that was possible."""
+        if self._count == self._limit:
+            return False
+        name = f"{self._name}-{self._count + 1}"
+        try:
+            threading.Thread(target=self._work, name=name, daemon=True).start()
+        except RuntimeError:
+            _log.warning("No more than %d threads can be had; jobs wait.", self._count)
+            return False
+        self._count += 1
+        return True
 
     def _work(self) -> None:
         while True:

@@ -111,6 +111,7 @@ class LocalServer:
 
     def start(self) -> None:
         """Begin to answer, to run timers, and to take messages."""
+        self._threads.start()
         self._loop.start()
         self._timers.start()
         for queue_listener in self._queues:

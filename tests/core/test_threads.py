@@ -72,3 +72,44 @@ def test_where_no_further_thread_can_be_had_the_others_do_the_work(
 
     assert all(done.acquire(timeout=5) for _ in range(6))
     assert threads.close(timeout_s=5) == 0
+
+
+def test_threads_that_were_started_are_there_before_the_jobs() -> None:
+    threads = Threads(5, name="ready")
+    threads.start()
+    together = threading.Barrier(6)
+
+    def job() -> None:
+        together.wait(10)
+
+    before = {one for one in threading.enumerate() if one.name.startswith("ready-")}
+
+    for _ in range(5):
+        threads.run(job)
+    during = {one for one in threading.enumerate() if one.name.startswith("ready-")}
+    together.wait(10)
+
+    assert (len(before), during) == (5, before)
+    assert threads.close(timeout_s=5) == 0
+
+
+def test_as_many_threads_are_started_as_can_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = threading.Thread.start
+    started: list[threading.Thread] = []
+
+    def start_two(thread: threading.Thread) -> None:
+        if len(started) == 2:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_two)
+    threads = Threads(10, name="test")
+    threads.start()
+    done = threading.Semaphore(0)
+
+    for _ in range(6):
+        threads.run(done.release)
+
+    assert all(done.acquire(timeout=5) for _ in range(6))
+    assert threads.close(timeout_s=5) == 0

@@ -372,6 +372,18 @@ def test_an_idle_connection_is_closed_after_a_while(app_root: Path) -> None:
         assert connection.sock.recv(1) == b""
 
 
+def test_the_threads_are_there_before_the_requests(serve_toy: Serve) -> None:
+    """Or the first crowd, and whoever comes with it, would wait while they begin."""
+    before = set(threading.enumerate())
+
+    serve_toy(threads=7)
+
+    begun = [one.name for one in set(threading.enumerate()) - before]
+    assert sorted(name for name in begun if name.startswith("request-")) == [
+        f"request-{number}" for number in range(1, 8)
+    ]
+
+
 def test_requests_beyond_the_threads_wait_their_turn(serve_toy: Serve) -> None:
     release = threading.Event()
     server = serve_toy(threads=2, release=release)
