@@ -37,6 +37,7 @@ from invoke_core.ports import (
     Put,
     Remove,
     Replace,
+    write_in_order,
 )
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
     from invoke_core.model import Invocation
     from invoke_core.ports import Change, Entity, EntityStore, NewId
     from invoke_core.records import Record
+
+    _Write = tuple[str, Sequence[Change]]
 
 _PLAN: Final = "a.plan"
 RECORD_ROWS: Final = "b"
@@ -196,18 +199,19 @@ class Journal:
         # A row never tells more than is stored: that it ended, it tells after its record does.
         begun = replace(record.invocation, state=State.IN_PROGRESS, result=None, finished_at=None)
         summary = _summary_row(begun)
-        self._store.write(_partition("list", record.invocation), [summary])
-        if not record.is_final:
-            self._store.write(_partition("open", record.invocation), [summary])
+        indexes = ["list"] if record.is_final else ["list", "open"]
+        writes: list[_Write] = [
+            (_partition(index, record.invocation), [summary]) for index in indexes
+        ]
         head = _grown(Head(), entries)
-        stored = self._stored(plan_id, record)
+        stored = self._stored(plan_id, record, first=writes)
         changes: list[Change] = [
             Insert(_PLAN, _encode_plan(head, stored)),
-            *self._entry_rows(plan_id, 0, entries),
+            *self._entry_rows(plan_id, 0, entries, first=writes),
         ]
         if step:
-            changes.append(Put(_STEP, self._spilled(plan_id, step)))
-        etags = self._store.write(plan_id, changes)
+            changes.append(Put(_STEP, self._spilled(plan_id, step, first=writes)))
+        *_, etags = write_in_order(self._store, [*writes, (plan_id, changes)])
         return Loaded(record=record, head=head, stored=stored, etag=etags[0])
 
     def load(self, plan_id: str) -> Loaded | None:
@@ -490,25 +494,48 @@ class Journal:
             etag = self._store.write(plan_id, [plan, *batch])[0]
         return replace(loaded, head=final, etag=etag)
 
-    def _entry_rows(self, plan_id: str, last: int, entries: Sequence[LogEntry]) -> list[Insert]:
+    def _entry_rows(
+        self,
+        plan_id: str,
+        last: int,
+        entries: Sequence[LogEntry],
+        *,
+        first: list[_Write] | None = None,
+    ) -> list[Insert]:
         return [
             Insert(
                 _entry_key(number),
-                self._spilled(plan_id, encode({"text": entry.text, "log": entry.log_id})),
+                self._spilled(
+                    plan_id, encode({"text": entry.text, "log": entry.log_id}), first=first
+                ),
             )
             for number, entry in enumerate(entries, last + 1)
         ]
 
-    def _stored(self, plan_id: str, record: Record) -> bytes:
-        return self._spilled(plan_id, encode_record(record), most_bytes=_LONGEST_RECORD_BYTES)
+    def _stored(self, plan_id: str, record: Record, *, first: list[_Write] | None = None) -> bytes:
+        return self._spilled(
+            plan_id, encode_record(record), most_bytes=_LONGEST_RECORD_BYTES, first=first
+        )
 
     def _spilled(
-        self, plan_id: str, value: bytes, *, most_bytes: int = LONGEST_VALUE_BYTES
+        self,
+        plan_id: str,
+        value: bytes,
+        *,
+        most_bytes: int = LONGEST_VALUE_BYTES,
+        first: list[_Write] | None = None,
     ) -> bytes:
         """Return a value short enough for a row: itself, or the names of its parts.
 
         Parts are written before the row that names them, under names of their own, and stay
         until the partition goes: a reader sees either none of a value or all of it.
+
+        Args:
+            plan_id: The plan.
+            value: The value.
+            most_bytes: How long a value may be in its row.
+            first: What is written before the row, to which the parts are added; None where they
+                are to be written at once.
         """
         if len(value) <= most_bytes:
             return value
@@ -516,7 +543,11 @@ class Journal:
         keys = []
         for number, start in enumerate(range(0, len(value), LONGEST_VALUE_BYTES)):
             key = _part_key(f"{_PART}.{name}", number)
-            self._store.write(plan_id, [Insert(key, value[start : start + LONGEST_VALUE_BYTES])])
+            part = Insert(key, value[start : start + LONGEST_VALUE_BYTES])
+            if first is None:
+                self._store.write(plan_id, [part])
+            else:
+                first.append((plan_id, [part]))
             keys.append(key)
         return _PARTS_MARK + json.dumps([keys[0], len(keys)]).encode() + b"}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
@@ -340,6 +340,36 @@ class EntityStore(Protocol):
             StoreUnavailableError: It cannot.
         """
         ...
+
+
+@runtime_checkable
+class OrderedWrites(Protocol):
+    """What a store may offer beside: several writes for the price of one."""
+
+    def write_in_order(self, writes: Sequence[tuple[str, Sequence[Change]]]) -> list[list[str]]:
+        """Apply writes to several partitions, one after the other, each as ``write`` does.
+
+        Where it fails, writes may have taken place only if all before them have.
+
+        Args:
+            writes: Partition keys and the changes to rows of each; no row twice.
+
+        Returns:
+            For each write, the new ETag of each row.
+
+        Raises:
+            EntityConflictError: One was refused, and none after it took place.
+        """
+        ...
+
+
+def write_in_order(
+    store: EntityStore, writes: Sequence[tuple[str, Sequence[Change]]]
+) -> list[list[str]]:
+    """Apply writes one after the other, together where the store can; see ``OrderedWrites``."""
+    if isinstance(store, OrderedWrites):
+        return store.write_in_order(writes)
+    return [store.write(partition_key, changes) for partition_key, changes in writes]
 
 
 class AlarmMessages(Protocol):

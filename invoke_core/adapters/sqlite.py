@@ -134,8 +134,13 @@ class SqliteStore:
 
     def write(self, partition_key: str, changes: Sequence[Change]) -> list[str]:
         """Apply changes to rows of one partition; see the port."""
-        check_changes(changes)
-        write = _Write(partition_key, changes)
+        return self.write_in_order([(partition_key, changes)])[0]
+
+    def write_in_order(self, writes: Sequence[tuple[str, Sequence[Change]]]) -> list[list[str]]:
+        """Apply several writes, here all of them or none; see the port."""
+        for _, changes in writes:
+            check_changes(changes)
+        write = _Write(writes)
         try:
             self._commits.run(write, self._commit_in_turn, timeout_s=_LOCK_TIMEOUT_S)
         except TimeoutError:
@@ -152,7 +157,7 @@ class SqliteStore:
             # A file that went away since it was opened would not be noticed.
             self._drop_writer()
             # No row has an empty key: what a write needs is asked for, and nothing is changed.
-            probe = _Write("", [Remove("")])
+            probe = _Write([("", [Remove("")])])
             self._commit([probe])
         finally:
             self._writing.release()
@@ -265,21 +270,21 @@ class SqliteStore:
             return connection
 
 
-_Outcome = list[str] | InvokeError
+_Outcome = list[list[str]] | InvokeError
 
 
 class _Write:
     """A write that waits for its commit.
 
     Attributes:
-        outcome: The rows' new ETags, or why it did not take place.
+        parts: Partition keys and the changes to rows of each.
+        outcome: The rows' new ETags, by part, or why it did not take place.
     """
 
-    __slots__ = ("changes", "outcome", "partition_key")
+    __slots__ = ("outcome", "parts")
 
-    def __init__(self, partition_key: str, changes: Sequence[Change]) -> None:
-        self.partition_key = partition_key
-        self.changes = changes
+    def __init__(self, parts: Sequence[tuple[str, Sequence[Change]]]) -> None:
+        self.parts = parts
         self.outcome: _Outcome = StoreUnavailableError(_SETTING, _BUSY)
 
 
@@ -301,17 +306,19 @@ def _applied_together(writer: sqlite3.Connection, group: Sequence[_Write]) -> li
     while other threads have work: in a crowd that takes longer than the work.
     """
     rows: dict[str, list[tuple[str | bytes, ...]]] = {}
-    outcomes: list[_Outcome] = []
     keys = set()
-    etags = iter(_new_etags(sum(len(write.changes) for write in group)))
-    for write in group:
-        given = []
-        for change in write.changes:
-            keys.add((write.partition_key, change.row_key))
-            statement, values, etag = _statement(write.partition_key, change, next(etags))
+    parts = [part for write in group for part in write.parts]
+    etags = iter(_new_etags(sum(len(changes) for _, changes in parts)))
+    given: list[list[str]] = []
+    for partition_key, changes in parts:
+        given.append([])
+        for change in changes:
+            keys.add((partition_key, change.row_key))
+            statement, values, etag = _statement(partition_key, change, next(etags))
             rows.setdefault(statement, []).append(values)
-            given.append(etag)
-        outcomes.append(given)
+            given[-1].append(etag)
+    of_parts = iter(given)
+    outcomes: list[_Outcome] = [[next(of_parts) for _ in write.parts] for write in group]
     if len(keys) < sum(map(len, rows.values())):
         return None
     for statement, all_values in rows.items():
@@ -325,14 +332,16 @@ def _applied_together(writer: sqlite3.Connection, group: Sequence[_Write]) -> li
 def _applied_alone(writer: sqlite3.Connection, write: _Write) -> _Outcome:
     """Make one write part of the transaction, or leave nothing of it there."""
     writer.execute("SAVEPOINT one_write")
-    given = []
-    for change, new in zip(write.changes, _new_etags(len(write.changes)), strict=True):
-        statement, values, etag = _statement(write.partition_key, change, new)
-        is_applied = writer.execute(statement, values).rowcount > 0
-        if not is_applied and not _may_be_missing(writer, write.partition_key, change):
-            writer.execute("ROLLBACK TO one_write")
-            return EntityConflictError()
-        given.append(etag)
+    given: list[list[str]] = []
+    for partition_key, changes in write.parts:
+        given.append([])
+        for change, new in zip(changes, _new_etags(len(changes)), strict=True):
+            statement, values, etag = _statement(partition_key, change, new)
+            is_applied = writer.execute(statement, values).rowcount > 0
+            if not is_applied and not _may_be_missing(writer, partition_key, change):
+                writer.execute("ROLLBACK TO one_write")
+                return EntityConflictError()
+            given[-1].append(etag)
     writer.execute("RELEASE one_write")
     return given
 

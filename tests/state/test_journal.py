@@ -165,6 +165,28 @@ def test_a_long_value_is_whole_or_not_there(store: EntityStore) -> None:
     assert texts(Journal(store, new_id=new_id), loaded.plan_id) == [LONG]
 
 
+def test_an_invocation_is_listed_before_anything_of_it_is_stored(store: EntityStore) -> None:
+    """Or what a process that dies leaves behind would never be forgotten."""
+
+    class Noting(LosingStore):
+        def write(self, partition_key: str, changes: Any) -> list[str]:  # noqa: ANN401
+            written.append((partition_key, len(changes)))
+            return super().write(partition_key, changes)
+
+    written: list[tuple[str, int]] = []
+
+    loaded = Journal(Noting(store), new_id=new_id).add(
+        with_body(new_record(), LONG), [LogEntry(text=LONG)], step=LONG.encode()
+    )
+
+    indexes, parts, head = written[:2], written[2:-1], written[-1]
+    assert [partition.partition("-")[0] for partition, _ in indexes] == ["list", "open"]
+    # Three values, each as long as two rows or a little more.
+    assert parts == [(loaded.plan_id, 1)] * len(parts)
+    assert 6 <= len(parts) <= 9
+    assert head == (loaded.plan_id, 3)
+
+
 def test_many_rows_and_entries_are_written_in_order(journal: Journal) -> None:
     loaded = journal.add(new_record(), [LogEntry(text="0")])
     rows: list[tuple[str, dict[str, Any]]] = [

@@ -19,6 +19,7 @@ from invoke_core.ports import (
     Put,
     Remove,
     Replace,
+    write_in_order,
 )
 
 if TYPE_CHECKING:
@@ -451,3 +452,60 @@ def test_nothing_of_a_value_is_printed(store: EntityStore) -> None:
 
     assert "swordfish" not in repr(everything(store))
     assert "swordfish" not in repr([Insert("a", b"swordfish"), Put("b", b"swordfish")])
+
+
+def test_writes_in_order_are_each_a_write(store: EntityStore) -> None:
+    (old,) = store.write("third", [Insert("row", b"0")])
+
+    given = write_in_order(
+        store,
+        [
+            ("first", [Put("a", b"1"), Put("b", b"2")]),
+            ("second", [Insert("a", b"3")]),
+            ("third", [Replace("row", b"4", etag=old), Remove("none")]),
+        ],
+    )
+
+    assert everything(store, "first") == [
+        Entity("a", b"1", given[0][0]),
+        Entity("b", b"2", given[0][1]),
+    ]
+    assert everything(store, "second") == [Entity("a", b"3", given[1][0])]
+    assert everything(store, "third") == [Entity("row", b"4", given[2][0])]
+    assert [len(etags) for etags in given] == [2, 1, 2]
+
+
+def test_of_writes_in_order_none_takes_place_after_one_that_is_refused(store: EntityStore) -> None:
+    store.write("second", [Insert("a", b"0")])
+    writes = [(partition, [Insert("a", b"1")]) for partition in ("first", "second", "third")]
+
+    with pytest.raises(EntityConflictError):
+        write_in_order(store, writes)
+
+    assert [entity.value for entity in everything(store, "second")] == [b"0"]
+    assert everything(store, "third") == []
+
+
+def test_writers_in_order_beside_each_other_get_what_is_theirs(store: EntityStore) -> None:
+    store.write("taken", [Insert("3", b""), Insert("7", b"")])
+
+    def write(number: int) -> list[list[str]] | None:
+        row = str(number)
+        try:
+            return write_in_order(
+                store,
+                [(f"index-{row}", [Put("a", b"1")]), ("taken", [Insert(row, row.encode())])],
+            )
+        except EntityConflictError:
+            return None
+
+    with ThreadPoolExecutor(10) as threads:
+        given = list(threads.map(write, range(10)))
+
+    assert [number for number in range(10) if given[number] is None] == [3, 7]
+    for number, etags in enumerate(given):
+        if etags is not None:
+            assert one(store, "a", f"index-{number}").etag == etags[0][0]
+            assert store.get("taken", str(number)) == Entity(
+                str(number), str(number).encode(), etags[1][0]
+            )

@@ -447,3 +447,13 @@ def test_a_folder_that_may_not_be_entered_is_unavailable(unprivileged: Path) -> 
     folder.mkdir(mode=0o000)
 
     assert unavailable(SqliteStore(folder / "invoke.db"), within_s=2) == {"(PermissionError)."}
+
+
+def test_writes_in_order_take_place_together_or_not_at_all(tmp_path: Path) -> None:
+    with closing(SqliteStore(tmp_path / "invoke.db")) as store:
+        store.write("second", [Insert("a", b"0")])
+
+        with pytest.raises(EntityConflictError):
+            store.write_in_order([("first", [Put("a", b"1")]), ("second", [Insert("a", b"1")])])
+
+        assert store.get("first", "a") is None
