@@ -39,6 +39,7 @@ from invoke_core.model import Correlation
 from invoke_core.sending import Sending
 from invoke_core.settings.connections import ConnectionReader
 from invoke_core.targets import judge_url
+from invoke_core.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -142,6 +143,7 @@ def requests_of(data: bytes) -> Iterator[tuple[Connection, OutgoingRequest]]:
         exchange_timeout_s=20,
         body_limit_bytes=1 << 20,
         monotonic_s=lambda: 0.0,
+        turns=Turns(),
     )
     inputs: dict[str, JsonValue] = {
         "connectionType": _INPUTS[kind],
@@ -293,7 +295,7 @@ def _redirected(connection: Connection, request: OutgoingRequest, location: str)
             head=Head(status=307, headers=(("Location", written),)),
             allow=connection.allow,
             judge=lambda url: judge_url(url, base=base, allow=connection.allow),
-            exchange=Exchange(timeout_s=20, deadline=Deadline(20), lease=lease),
+            exchange=Exchange(timeout_s=20, deadline=Deadline(20), lease=lease, turns=Turns()),
         )
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from invoke_core.ports import EntityStore
     from invoke_core.runs import Runs
     from invoke_core.settings import Settings
+    from invoke_core.turns import Turns
     from invoke_core.web.api import Handlers
     from invoke_core.web.pipelines import PipelineHandlers
 
@@ -227,6 +228,7 @@ def build_app(environ: Mapping[str, str], *, root: Path) -> App:
 
 
 def _working_app(settings: Settings, *, platform_auth: bool) -> App:
+    from invoke_core.adapters.aside import AsideStore, aside  # noqa: PLC0415
     from invoke_core.adapters.budget import ByteBudget  # noqa: PLC0415
     from invoke_core.adapters.credentials import TokenCredentials  # noqa: PLC0415
     from invoke_core.adapters.http import HttpSender  # noqa: PLC0415
@@ -243,19 +245,22 @@ def _working_app(settings: Settings, *, platform_auth: bool) -> App:
     from invoke_core.sending import Sending  # noqa: PLC0415
     from invoke_core.service import InvokeService  # noqa: PLC0415
     from invoke_core.transitions import Transitions  # noqa: PLC0415
+    from invoke_core.turns import Turns  # noqa: PLC0415
     from invoke_core.wakeups import Wakeups  # noqa: PLC0415
     from invoke_core.web.api import Handlers  # noqa: PLC0415
     from invoke_core.web.pipelines import PipelineHandlers  # noqa: PLC0415
     from invoke_core.withdrawals import Withdrawals  # noqa: PLC0415
 
-    store = open_store(settings)
+    turns = Turns()
+    pause = aside(_pause, turns)
+    store = AsideStore(open_store(settings), turns)
     journal = Journal(store, new_id=_new_id)
     wakeups = Wakeups()
-    alarms = make_alarms(settings, store)
+    alarms = make_alarms(settings, store, turns)
     transitions = Transitions(
-        journal=journal, alarms=alarms, wakeups=wakeups, now=_now, pause=_pause
+        journal=journal, alarms=alarms, wakeups=wakeups, now=_now, pause=pause
     )
-    sender = HttpSender(budget=ByteBudget(settings.max_buffered_bytes))
+    sender = HttpSender(budget=ByteBudget(settings.max_buffered_bytes), turns=turns)
     credentials = TokenCredentials(sender=sender)
     sending = Sending(
         sender=sender,
@@ -264,6 +269,7 @@ def _working_app(settings: Settings, *, platform_auth: bool) -> App:
         exchange_timeout_s=settings.api_response_timeout_s,
         body_limit_bytes=settings.max_response_bytes,
         monotonic_s=monotonic,
+        turns=turns,
     )
     seal = TokenSeal()
     drafts = Drafts(
@@ -296,7 +302,7 @@ def _working_app(settings: Settings, *, platform_auth: bool) -> App:
         sending=sending,
         drafts=drafts,
         claims=Claims(
-            journal=journal, transitions=transitions, drafts=drafts, now=_now, pause=_pause
+            journal=journal, transitions=transitions, drafts=drafts, now=_now, pause=pause
         ),
         runs=runs,
         journal=journal,
@@ -307,6 +313,7 @@ def _working_app(settings: Settings, *, platform_auth: bool) -> App:
         withdrawals=Withdrawals(journal, transitions, sleep, _run_later),
         places=places,
         limits=limits,
+        turns=turns,
         now=_now,
     )
     plans = PlanService(
@@ -316,7 +323,7 @@ def _working_app(settings: Settings, *, platform_auth: bool) -> App:
         credentials=credentials,
         seal=seal,
         now=_now,
-        pause=_pause,
+        pause=pause,
     )
     return App(
         handlers=Handlers(
@@ -343,12 +350,13 @@ def open_store(settings: Settings) -> EntityStore:
     return TablesStore(settings.store, threads=settings.threads, new_id=_new_id)
 
 
-def make_alarms(settings: Settings, store: EntityStore) -> AlarmClock | QueueAlarms:
+def make_alarms(settings: Settings, store: EntityStore, turns: Turns) -> AlarmClock | QueueAlarms:
     """Make the alarms that go with a store.
 
     Args:
         settings: They name the store.
         store: Where alarms are kept.
+        turns: Has the turn that is given up while a message is left.
     """
     from invoke_core.alarms import DueIndex, QueueAlarms  # noqa: PLC0415
 
@@ -357,9 +365,11 @@ def make_alarms(settings: Settings, store: EntityStore) -> AlarmClock | QueueAla
         from invoke_core.alarm_clock import AlarmClock  # noqa: PLC0415
 
         return AlarmClock(index, _now)
+    from invoke_core.adapters.aside import AsideMessages  # noqa: PLC0415
     from invoke_core.adapters.queues import AlarmQueue  # noqa: PLC0415
 
-    return QueueAlarms(index, AlarmQueue(settings.store, threads=settings.threads), _now)
+    queue = AlarmQueue(settings.store, threads=settings.threads)
+    return QueueAlarms(index, AsideMessages(queue, turns), _now)
 
 
 def look_at(store: EntityStore, alarms: AlarmClock | QueueAlarms) -> Callable[[], None]:

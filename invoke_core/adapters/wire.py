@@ -44,6 +44,10 @@ class Wire:
         self._stream = io.BufferedReader(_Leased(sock, exchange), BUFFER_BYTES)
         self._exchange = exchange
 
+    def wait(self) -> None:
+        """Wait until something has arrived, or the end."""
+        self._stream.peek(1)
+
     def read(self, most_bytes: int) -> bytes:
         """Return what has arrived, at least a byte and at most so many; nothing at the end."""
         return self._stream.read1(most_bytes)
@@ -95,5 +99,6 @@ class _Leased(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Buffer, /) -> int:  # type: ignore[override] # what sockets take
-        self._exchange.lease.pause(self._exchange.deadline.left)
-        return self._sock.recv_into(buffer)
+        with self._exchange.turns.given_up():
+            self._exchange.lease.pause(self._exchange.deadline.left)
+            return self._sock.recv_into(buffer)

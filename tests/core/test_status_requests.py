@@ -25,6 +25,7 @@ from invoke_core.inputs import read_task
 from invoke_core.judging import failed
 from invoke_core.model import Effect, Method, ReasonCode, Result, Secret
 from invoke_core.sending import Sending
+from invoke_core.turns import Turns
 from tests.core.build import CORRELATION, answer
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def sending(connection: Connection) -> Sending:
         exchange_timeout_s=20,
         body_limit_bytes=1 << 20,
         monotonic_s=monotonic,
+        turns=Turns(),
     )
 
 

@@ -50,6 +50,7 @@ from invoke_core.sending import Sending
 from invoke_core.service import InvokeService
 from invoke_core.state_keys import state_key_of
 from invoke_core.transitions import Transitions
+from invoke_core.turns import Turns
 from invoke_core.wakeups import Wakeups
 from invoke_core.withdrawals import Withdrawals
 
@@ -243,7 +244,8 @@ def make_service(
         )
         for name in names
     )
-    sender = sender or HttpSender(budget=ByteBudget(1 << 26))
+    turns = Turns()
+    sender = sender or HttpSender(budget=ByteBudget(1 << 26), turns=turns)
     sending = Sending(
         sender=sender,
         credentials=TokenCredentials(sender=sender),
@@ -251,6 +253,7 @@ def make_service(
         exchange_timeout_s=EXCHANGE_S,
         body_limit_bytes=1 << 20,
         monotonic_s=monotonic,
+        turns=turns,
     )
     drafts = Drafts(
         sending=sending,
@@ -295,6 +298,7 @@ def make_service(
         ),
         places=places,
         limits=uses,
+        turns=turns,
         now=now,
     )
 
