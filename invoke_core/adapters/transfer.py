@@ -125,7 +125,7 @@ class Transfer:
         lease = self._exchange.lease
         for _ in range(_MOST_INTERIM):
             held_bytes = lease.held_bytes
-            event = self._next_event(self._wire.head_lines())
+            event = self._next_event(self._wire.heads())
             if isinstance(event, h11.Response):
                 return _head(event)
             # An interim answer is forgotten, and so are its bytes.

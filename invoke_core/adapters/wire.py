@@ -33,6 +33,7 @@ BAD_STATUS_LINE: Final = "it does not begin with a status line of HTTP/1"
 BAD_HEADER: Final = "it has a header line that is not 'name: value'"
 LONG_HEADER: Final = "it has a header line of more than 64 KiB"
 
+_EMPTY_LINES: Final = frozenset({b"\r\n", b"\n"})
 _NEVER_IN_A_LINE: Final = b"\x00\v\f\r"
 
 
@@ -52,18 +53,24 @@ class Wire:
         """Return what has arrived, at least a byte and at most so many; nothing at the end."""
         return self._stream.read1(most_bytes)
 
-    def head_lines(self) -> Iterator[bytes]:
-        """Read one line after the other; who takes them knows which is the last of a head.
+    def heads(self) -> Iterator[bytes]:
+        """Read one head after the other, each up to and with its empty line.
 
         Raises:
             NoAnswerError: The connection was closed before a final status line.
             BrokenAnswerError: It was closed after it, or a bound is exceeded.
         """
-        for number in count():
-            line = self._stream.readline(LONGEST_LINE + 1)
-            self._judge(line, number)
-            self._exchange.lease.add(len(line))
-            yield line
+        while True:
+            lines = []
+            for number in count():
+                line = self._stream.readline(LONGEST_LINE + 1)
+                self._judge(line, number)
+                self._exchange.lease.add(len(line))
+                lines.append(line)
+                if line in _EMPTY_LINES:
+                    break
+            # At once: h11 looks for the end of a head anew with each line it is given.
+            yield b"".join(lines)
 
     def _judge(self, line: bytes, number: int) -> None:
         is_long = len(line) > LONGEST_LINE
