@@ -295,7 +295,7 @@ def _redirected(connection: Connection, request: OutgoingRequest, location: str)
             head=Head(status=307, headers=(("Location", written),)),
             allow=connection.allow,
             judge=lambda url: judge_url(url, base=base, allow=connection.allow),
-            exchange=Exchange(timeout_s=20, deadline=Deadline(20), lease=lease, turns=Turns()),
+            exchange=Exchange(timeout_s=20, deadline=Deadline(20), lease=lease),
         )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -45,7 +44,7 @@ from invoke_core.targets import full_url, judge_grant, judge_url, resolved, with
 from invoke_core.variables import Masker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from invoke_core.connections import Connection, ConnectionBook
     from invoke_core.inputs import Task
@@ -83,7 +82,7 @@ class Sending:
             exchange_timeout_s: Seconds for one exchange with a target.
             body_limit_bytes: Longest body of an answer, content encodings undone.
             monotonic_s: Tells how much of an exchange's time is left.
-            turns: Has the turn that callers may hold, and that is given up while they wait.
+            turns: Has the turn in which small answers are judged.
         """
         self._sender = sender
         self._credentials = credentials
@@ -190,7 +189,7 @@ class Sending:
             return self._exchanged(prepared, timeout_s)
         ends_at = self._monotonic_s() + timeout_s
         try:
-            token = self._token(prepared.connection, timeout_s)
+            token = self._credentials.token(prepared.connection, timeout_s=timeout_s)
         except SendError as error:
             return failed(error, prepared)
         prepared = self._bearing(prepared, token)
@@ -201,7 +200,9 @@ class Sending:
         """Send a request once more whose token was refused; keep the refusal where that fails."""
         connection = prepared.connection
         try:
-            renewed = self._token(connection, self._left_s(ends_at), refused=token)
+            renewed = self._credentials.token(
+                connection, timeout_s=self._left_s(ends_at), refused=token
+            )
         except SendError as error:
             return with_warning(sent, prepared.shown(error.message))
         if renewed == token:
@@ -215,12 +216,6 @@ class Sending:
             reason = replace(reason, effect=Effect.ANSWERED)
             return replace(again, outcome=replace(again.outcome, reason=reason))
         return again
-
-    def _token(
-        self, connection: Connection, timeout_s: float, *, refused: Secret | None = None
-    ) -> Secret:
-        with self._turns.given_up():
-            return self._credentials.token(connection, timeout_s=timeout_s, refused=refused)
 
     def _bearing(self, prepared: Prepared, token: Secret) -> Prepared:
         """Return a request with its token, which is masked like any credential.
@@ -253,19 +248,10 @@ class Sending:
                 limit_bytes=self._body_limit_bytes,
             ) as answer:
                 body_bytes = len(answer.body)
-                with self._in_its_turn(body_bytes):
+                with self._large if body_bytes > _LARGE_BYTES else self._turns.taken():
                     return Sent(outcome=self._judged(answer, prepared), body_bytes=body_bytes)
         except SendError as error:
             return failed(error, prepared)
-
-    @contextmanager
-    def _in_its_turn(self, body_bytes: int) -> Iterator[None]:
-        """Judge a large answer when those before it are judged; the small ones do not wait."""
-        if body_bytes <= _LARGE_BYTES:
-            yield
-            return
-        with self._turns.given_up(), self._large:
-            yield
 
     def _judged(self, answer: Answer, prepared: Prepared) -> Exchanged:
         """Judge an answer and keep what may be shown of it; the answer itself is let go after."""

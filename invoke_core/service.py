@@ -116,12 +116,9 @@ class InvokeService:
             StoreUnavailableError: What has to be stored first could not be; nothing was sent.
             OutcomeUnknownError: The same of a task that others send where this process cannot.
         """
-        with self.turns.taken():
-            return self._run_in_turn(call)
-
-    def _run_in_turn(self, call: Call) -> View:
         arrived_at = self.now()
-        draft = self.drafts.draft(call, arrived_at)
+        with self.turns.taken():
+            draft = self.drafts.draft(call, arrived_at)
         with self.places.one() as granted:
             if not granted or self.sending.is_spent():
                 raise BusyError(
@@ -273,7 +270,6 @@ class InvokeService:
             record = advance(draft.record, sent.outcome, now)
         lines = change_lines(draft.record, record, now=now, body_bytes=body_bytes)
         tell(end_line(record.invocation))
-        self.turns.end()
         try:
             self.journal.add(record, [LogEntry(text="\n".join(filter(None, [opening, lines])))])
         except (StoreUnavailableError, EntityConflictError) as error:
@@ -336,8 +332,7 @@ class InvokeService:
                 looks = [over_at(record), now + timedelta(seconds=POLL_S)]
                 looks += [at for at in (until, due_at) if at is not None and at > now]
                 # Instants are whole milliseconds; one more, and this one has certainly passed.
-                with self.turns.given_up():
-                    waiting.wait(max(0.0, (min(looks) - now).total_seconds()) + 0.001)
+                waiting.wait(max(0.0, (min(looks) - now).total_seconds()) + 0.001)
 
     def _is_sent_on(self, loaded: Loaded, last_start: datetime | None) -> bool:
         """Send the request that is due, and tell whether it could be."""

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from invoke_core.ports import EntityStore
     from invoke_core.runs import Runs
     from invoke_core.settings import Settings
-    from invoke_core.turns import Turns
     from invoke_core.web.api import Handlers
     from invoke_core.web.pipelines import PipelineHandlers
 
@@ -228,7 +227,6 @@ def build_app(environ: Mapping[str, str], *, root: Path) -> App:
 
 
 def _working_app(settings: Settings, *, platform_auth: bool) -> App:
-    from invoke_core.adapters.aside import AsideStore, aside  # noqa: PLC0415
     from invoke_core.adapters.budget import ByteBudget  # noqa: PLC0415
     from invoke_core.adapters.credentials import TokenCredentials  # noqa: PLC0415
     from invoke_core.adapters.http import HttpSender  # noqa: PLC0415
@@ -252,15 +250,14 @@ def _working_app(settings: Settings, *, platform_auth: bool) -> App:
     from invoke_core.withdrawals import Withdrawals  # noqa: PLC0415
 
     turns = Turns()
-    pause = aside(_pause, turns)
-    store = AsideStore(open_store(settings), turns)
+    store = open_store(settings)
     journal = Journal(store, new_id=_new_id)
     wakeups = Wakeups()
-    alarms = make_alarms(settings, store, turns)
+    alarms = make_alarms(settings, store)
     transitions = Transitions(
-        journal=journal, alarms=alarms, wakeups=wakeups, now=_now, pause=pause
+        journal=journal, alarms=alarms, wakeups=wakeups, now=_now, pause=_pause
     )
-    sender = HttpSender(budget=ByteBudget(settings.max_buffered_bytes), turns=turns)
+    sender = HttpSender(budget=ByteBudget(settings.max_buffered_bytes))
     credentials = TokenCredentials(sender=sender)
     sending = Sending(
         sender=sender,
@@ -302,7 +299,7 @@ def _working_app(settings: Settings, *, platform_auth: bool) -> App:
         sending=sending,
         drafts=drafts,
         claims=Claims(
-            journal=journal, transitions=transitions, drafts=drafts, now=_now, pause=pause
+            journal=journal, transitions=transitions, drafts=drafts, now=_now, pause=_pause
         ),
         runs=runs,
         journal=journal,
@@ -323,7 +320,7 @@ def _working_app(settings: Settings, *, platform_auth: bool) -> App:
         credentials=credentials,
         seal=seal,
         now=_now,
-        pause=pause,
+        pause=_pause,
     )
     return App(
         handlers=Handlers(
@@ -350,13 +347,12 @@ def open_store(settings: Settings) -> EntityStore:
     return TablesStore(settings.store, threads=settings.threads, new_id=_new_id)
 
 
-def make_alarms(settings: Settings, store: EntityStore, turns: Turns) -> AlarmClock | QueueAlarms:
+def make_alarms(settings: Settings, store: EntityStore) -> AlarmClock | QueueAlarms:
     """Make the alarms that go with a store.
 
     Args:
         settings: They name the store.
         store: Where alarms are kept.
-        turns: Has the turn that is given up while a message is left.
     """
     from invoke_core.alarms import DueIndex, QueueAlarms  # noqa: PLC0415
 
@@ -365,11 +361,9 @@ def make_alarms(settings: Settings, store: EntityStore, turns: Turns) -> AlarmCl
         from invoke_core.alarm_clock import AlarmClock  # noqa: PLC0415
 
         return AlarmClock(index, _now)
-    from invoke_core.adapters.aside import AsideMessages  # noqa: PLC0415
     from invoke_core.adapters.queues import AlarmQueue  # noqa: PLC0415
 
-    queue = AlarmQueue(settings.store, threads=settings.threads)
-    return QueueAlarms(index, AsideMessages(queue, turns), _now)
+    return QueueAlarms(index, AlarmQueue(settings.store, threads=settings.threads), _now)
 
 
 def look_at(store: EntityStore, alarms: AlarmClock | QueueAlarms) -> Callable[[], None]:

@@ -23,7 +23,6 @@ from invoke_core.model import Effect, ReasonCode
 if TYPE_CHECKING:
     from invoke_core.adapters.budget import Lease
     from invoke_core.adapters.deadline import Deadline
-    from invoke_core.turns import Turns
 
 
 class BrokenAnswerError(Exception):
@@ -77,7 +76,6 @@ class Exchange:
         timeout_s: The time it was given.
         deadline: When that ends.
         lease: Counts the bytes it holds.
-        turns: Has the turn that is given up while the exchange waits.
         place: Host and port of the hop that is running, and the proxy it goes through.
         is_proxied: Whether it goes through one.
         stage: How far that hop is.
@@ -88,7 +86,6 @@ class Exchange:
     timeout_s: float
     deadline: Deadline
     lease: Lease
-    turns: Turns
     place: str = ""
     is_proxied: bool = False
     stage: Stage = Stage.LOOKING_UP

@@ -10,7 +10,7 @@ debug log.
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Final
@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Final
 import h11
 
 from invoke_core import __version__
-from invoke_core.adapters import wire
 from invoke_core.adapters.deadline import Watchdog
 from invoke_core.adapters.decoding import DecodingError, decoded
 from invoke_core.adapters.dialling import connected
@@ -36,7 +35,6 @@ from invoke_core.adapters.tls import TlsContexts, TlsFilesError
 from invoke_core.adapters.transfer import Head, Transfer
 from invoke_core.adapters.urls import PreparedUrl, prepare
 from invoke_core.model import Answer, Method, ReasonCode
-from invoke_core.turns import Turns
 
 if TYPE_CHECKING:
     import socket
@@ -79,22 +77,14 @@ _LIBRARY_ERRORS: Final = (
 class HttpSender:
     """Sends requests over HTTP/1.1. One for the process; any number of threads may use it."""
 
-    def __init__(
-        self,
-        *,
-        budget: ByteBudget,
-        look_up: LookUp = system_look_up,
-        turns: Turns | None = None,
-    ) -> None:
+    def __init__(self, *, budget: ByteBudget, look_up: LookUp = system_look_up) -> None:
         """Share a budget among all exchanges.
 
         Args:
             budget: Counts the bytes of answers.
             look_up: Looks names up; may take its time, it is given up at the deadline.
-            turns: Has the turn that callers may hold, and that is given up while they wait.
         """
         self._budget = budget
-        self._turns = turns or Turns()
         self._resolver = Resolver(look_up)
         self._watchdog = Watchdog()
         self._tls_contexts = TlsContexts()
@@ -132,7 +122,6 @@ class HttpSender:
                 timeout_s=timeout_s,
                 deadline=deadline,
                 lease=lease,
-                turns=self._turns,
                 has_client_certificate=terms.connection.tls.client_certificate is not None,
             )
             try:
@@ -162,12 +151,9 @@ class HttpSender:
             exchange.begin_hop(str(url.origin), proxy=proxy_place(proxy))
             # To an https target the proxy opens a tunnel, and sees nothing of what goes through.
             forwarder = proxy if url.origin.scheme == "http" else None
-            with ExitStack() as stack:
-                with self._turns.given_up():
-                    connecting = self._connected(url, proxy=proxy, terms=terms, exchange=exchange)
-                    transfer = Transfer(stack.enter_context(connecting), exchange)
-                    transfer.send(_head(request, url, forwarder), request.body or b"")
-                    transfer.wait()
+            with self._connected(url, proxy=proxy, terms=terms, exchange=exchange) as sock:
+                transfer = Transfer(sock, exchange)
+                transfer.send(_head(request, url, forwarder), request.body or b"")
                 head = transfer.head()
                 if forwarder is not None and head.status == 407:
                     raise ProxyError(refusal(head.status, forwarder))
@@ -175,8 +161,7 @@ class HttpSender:
                     exchange.stage = Stage.READING_BODY
                     if request.method is Method.HEAD:
                         return head, b"", url.text
-                    with self._turn_for_body(head):
-                        body = _body(transfer, head, terms.limit_bytes, exchange)
+                    body = _body(transfer, head, terms.limit_bytes, exchange)
                     return head, body, url.text
             request = followed(
                 request, url=url, head=head, allow=allow, judge=terms.judge, exchange=exchange
@@ -185,14 +170,6 @@ class HttpSender:
             ReasonCode.TOO_MANY_REDIRECTS,
             f"{exchange.place} redirected the request more than {MOST_REDIRECTS} times.",
         )
-
-    def _turn_for_body(self, head: Head) -> AbstractContextManager[None]:
-        """Keep the turn for a body that has come with its head; read any other without one.
-
-        It comes in many pieces, and would wait for a turn after each.
-        """
-        is_short = head.length is not None and head.length <= wire.BUFFER_BYTES
-        return nullcontext() if is_short else self._turns.given_up()
 
     def _connected(
         self, url: PreparedUrl, *, proxy: ProxyServer | None, terms: _Terms, exchange: Exchange

@@ -111,10 +111,6 @@ class Transfer:
             self._sock.sendall(written)
             self._exchange.stage = Stage.WAITING
 
-    def wait(self) -> None:
-        """Wait until the answer begins, or the connection ends."""
-        self._wire.wait()
-
     def head(self) -> Head:
         """Read up to the end of the headers, skipping interim (1xx) answers.
 

@@ -6,7 +6,6 @@ Source: HTTP contract, section 4 ("Faults of targets").
 from __future__ import annotations
 
 import io
-from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from invoke_core.adapters.exchange import BrokenAnswerError, NoAnswerError, Stage
@@ -45,10 +44,6 @@ class Wire:
         self._stream = io.BufferedReader(_Leased(sock, exchange), BUFFER_BYTES)
         self._exchange = exchange
 
-    def wait(self) -> None:
-        """Wait until something has arrived, or the end."""
-        self._stream.peek(1)
-
     def read(self, most_bytes: int) -> bytes:
         """Return what has arrived, at least a byte and at most so many; nothing at the end."""
         return self._stream.read1(most_bytes)
@@ -61,16 +56,17 @@ class Wire:
             BrokenAnswerError: It was closed after it, or a bound is exceeded.
         """
         while True:
-            lines = []
-            for number in count():
-                line = self._stream.readline(LONGEST_LINE + 1)
-                self._judge(line, number)
-                self._exchange.lease.add(len(line))
-                lines.append(line)
-                if line in _EMPTY_LINES:
-                    break
             # At once: h11 looks for the end of a head anew with each line it is given.
-            yield b"".join(lines)
+            yield self._head()
+
+    def _head(self) -> bytes:
+        lines: list[bytes] = []
+        while not lines or lines[-1] not in _EMPTY_LINES:
+            line = self._stream.readline(LONGEST_LINE + 1)
+            self._judge(line, len(lines))
+            self._exchange.lease.add(len(line))
+            lines.append(line)
+        return b"".join(lines)
 
     def _judge(self, line: bytes, number: int) -> None:
         is_long = len(line) > LONGEST_LINE
@@ -106,6 +102,5 @@ class _Leased(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Buffer, /) -> int:  # type: ignore[override] # what sockets take
-        with self._exchange.turns.given_up():
-            self._exchange.lease.pause(self._exchange.deadline.left)
-            return self._sock.recv_into(buffer)
+        self._exchange.lease.pause(self._exchange.deadline.left)
+        return self._sock.recv_into(buffer)

@@ -1,6 +1,6 @@
-"""In a crowd, nobody's wait is anybody else's: the app gives turns up wherever it waits.
+"""In a crowd, nobody's wait is anybody else's: nothing is waited for in a turn.
 
-Who keeps his turn over a wait holds the others up for half a second each (``turns``).
+Who waited in one would hold each of the others up for half a second (``turns``).
 """
 
 from __future__ import annotations

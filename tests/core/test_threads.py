@@ -106,10 +106,12 @@ def test_as_many_threads_are_started_as_can_be_had(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(threading.Thread, "start", start_two)
     threads = Threads(10, name="test")
     threads.start()
+    before = list(started)
     done = threading.Semaphore(0)
 
     for _ in range(6):
         threads.run(done.release)
 
+    assert len(before) == 2
     assert all(done.acquire(timeout=5) for _ in range(6))
     assert threads.close(timeout_s=5) == 0

@@ -245,7 +245,7 @@ def make_service(
         for name in names
     )
     turns = Turns()
-    sender = sender or HttpSender(budget=ByteBudget(1 << 26), turns=turns)
+    sender = sender or HttpSender(budget=ByteBudget(1 << 26))
     sending = Sending(
         sender=sender,
         credentials=TokenCredentials(sender=sender),

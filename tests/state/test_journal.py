@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from invoke_core.adapters.sqlite import SqliteStore
 from invoke_core.errors import (
     EntityConflictError,
     InvocationNotFoundError,
@@ -16,7 +18,7 @@ from invoke_core.errors import (
 from invoke_core.events import Seen
 from invoke_core.journal import LOG_ROWS, RECORD_ROWS, Claim, Journal, LogEntry
 from invoke_core.model import CompletionEvent, Result, State
-from invoke_core.ports import LONGEST_VALUE_BYTES
+from invoke_core.ports import LONGEST_VALUE_BYTES, Insert
 from invoke_core.records import Ending, Work
 from tests.state.parts import (
     START,
@@ -33,6 +35,8 @@ from tests.state.parts import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from invoke_core.journal import Loaded
     from invoke_core.ports import Entity, EntityStore
     from invoke_core.records import Record
@@ -185,6 +189,19 @@ def test_an_invocation_is_listed_before_anything_of_it_is_stored(store: EntitySt
     assert parts == [(loaded.plan_id, 1)] * len(parts)
     assert 6 <= len(parts) <= 9
     assert head == (loaded.plan_id, 3)
+
+
+def test_over_sqlite_an_invocation_is_stored_with_its_index_rows_or_not_at_all(
+    tmp_path: Path,
+) -> None:
+    with closing(SqliteStore(tmp_path / "invoke.db")) as store:
+        record = new_record()
+        store.write(record.invocation.id, [Insert("a.plan", b"another's")])
+
+        with pytest.raises(EntityConflictError):
+            Journal(store, new_id=new_id).add(record, [])
+
+        assert [partition for partition, _ in all_rows(store)] == [record.invocation.id]
 
 
 def test_many_rows_and_entries_are_written_in_order(journal: Journal) -> None:

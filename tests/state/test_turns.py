@@ -14,7 +14,6 @@ from invoke_core import sending as sending_module
 from invoke_core.answers import AnswerReading
 from invoke_core.events import TaskCompleted
 from invoke_core.model import Result
-from invoke_core.turns import Turns
 from tests.api.target import Reply
 from tests.state.parts import Clock, call, make_service
 from tests.turning import is_free
@@ -44,26 +43,6 @@ def test_a_draft_is_made_in_turn(service: InvokeService, monkeypatch: pytest.Mon
 
     assert seen == [False]
     assert is_free(service.turns)
-
-
-def test_a_plain_call_takes_two_turns(
-    service: InvokeService, target: Target, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One to begin and one to judge: each more costs a crowd a switch of threads."""
-    # A body may come after its head, and would be waited for.
-    target.reply = lambda _: Reply(b"")
-    taken: list[str] = []
-    take = Turns._take
-
-    def count(turns: Turns) -> None:
-        taken.append(threading.current_thread().name)
-        take(turns)
-
-    monkeypatch.setattr(Turns, "_take", count)
-
-    service.run(call())
-
-    assert len(taken) == 2
 
 
 def test_a_small_answer_is_judged_in_turn_and_a_large_one_beside_it(
