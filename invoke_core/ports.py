@@ -352,7 +352,7 @@ class OrderedWrites(Protocol):
         Where it fails, writes may have taken place only if all before them have.
 
         Args:
-            writes: Partition keys and the changes to rows of each; no row twice.
+            writes: One or more: partition keys and the changes to rows of each; no row twice.
 
         Returns:
             For each write, the new ETag of each row.

@@ -4,7 +4,8 @@ Python runs one thread at a time. Each wait and each call of the system puts a t
 the line of those that have work to do. An event stands there ten times before it is answered, and
 where 256 answers arrive at one moment the line is 256 long. So one invocation at a time computes:
 the others sleep, and come back to the line one by one. Turns are for computing only, and nothing is
-waited for in one; nor is one waited for within the time limit of an exchange.
+waited for in one; nor is one waited for within the time limit of an exchange. Large answers are
+judged beside that, one after the other (``sending``).
 
 Source: design, "Time and size" (docs/architecture.md); measured in ``benchmarks/waiting.py``.
 """

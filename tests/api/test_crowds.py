@@ -31,7 +31,7 @@ SOON_S = PATIENCE_S * 0.8
 
 
 class Arrivals:
-    """Notes when each request arrives, and keeps the first ones waiting."""
+    """Notes when each request arrives, and answers it after a while."""
 
     def __init__(self, target: Target, *, reply_s: float = 0.0) -> None:
         self.at: list[float] = []

@@ -2,12 +2,10 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING
+
+import pytest
 
 from invoke_core.threads import Threads
-
-if TYPE_CHECKING:
-    import pytest
 
 
 def test_jobs_run_side_by_side_up_to_the_limit() -> None:
@@ -46,10 +44,9 @@ def test_a_thread_that_is_free_is_used_again() -> None:
     threads.close(timeout_s=5)
 
 
-def test_where_no_further_thread_can_be_had_the_others_do_the_work(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """As in a container with a limit on processes."""
+@pytest.fixture
+def two(monkeypatch: pytest.MonkeyPatch) -> list[threading.Thread]:
+    """The threads that were started: two at most, as in a container with a limit on processes."""
     start = threading.Thread.start
     started: list[threading.Thread] = []
 
@@ -60,6 +57,11 @@ def test_where_no_further_thread_can_be_had_the_others_do_the_work(
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", start_two)
+    return started
+
+
+@pytest.mark.usefixtures("two")
+def test_where_no_further_thread_can_be_had_the_others_do_the_work() -> None:
     threads = Threads(10, name="test")
     done = threading.Semaphore(0)
 
@@ -93,20 +95,10 @@ def test_threads_that_were_started_are_there_before_the_jobs() -> None:
     assert threads.close(timeout_s=5) == 0
 
 
-def test_as_many_threads_are_started_as_can_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
-    start = threading.Thread.start
-    started: list[threading.Thread] = []
-
-    def start_two(thread: threading.Thread) -> None:
-        if len(started) == 2:
-            raise RuntimeError("can't start new thread")
-        started.append(thread)
-        start(thread)
-
-    monkeypatch.setattr(threading.Thread, "start", start_two)
+def test_as_many_threads_are_started_as_can_be_had(two: list[threading.Thread]) -> None:
     threads = Threads(10, name="test")
     threads.start()
-    before = list(started)
+    before = list(two)
     done = threading.Semaphore(0)
 
     for _ in range(6):
